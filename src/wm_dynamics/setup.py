@@ -1,0 +1,19 @@
+"""Builds this package with colcon; pip builds the whole tree by the pyproject.toml at its top."""
+
+from setuptools import find_packages, setup
+
+NAME = "wm_dynamics"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+    ],
+    maintainer="wm-drive contributors",
+    maintainer_email="maintainers@example.org",
+    license="Apache-2.0",
+    zip_safe=False,
+)

@@ -1,0 +1,107 @@
+"""The runtime face of a world model: numpy arrays in, numpy arrays out.
+
+Perception and planning talk to this interface only, so that another runtime (a C++ engine, ONNX,
+TensorRT) can stand behind it. ``TorchBackend`` runs the training code's own modules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from wm_dynamics.rollout import LatentState
+
+
+class Sight(Protocol):
+    """What a backend reads of an observation.
+
+    Attributes:
+        bev: (S, S) uint8 bit mask.
+        state: (5,) float32 scaled proprioception.
+        route: (R,) float32 scaled way points.
+    """
+
+    bev: np.ndarray
+    state: np.ndarray
+    route: np.ndarray
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """N imagined futures of H steps as numpy arrays, see :class:`wm_dynamics.rollout.Rollout`.
+
+    Attributes:
+        path: (N, H, 3) m, m, rad, ego frame.
+        speed: (N, H) m/s.
+        heads: name -> (N, H).
+        disagreement: (N,).
+    """
+
+    path: np.ndarray
+    speed: np.ndarray
+    heads: dict[str, np.ndarray]
+    disagreement: np.ndarray
+
+
+class TorchBackend:
+    """A :class:`~wm_dynamics.model.WorldModel` (or an imaginer like it) behind numpy arrays."""
+
+    def __init__(self, model):
+        self.model = model
+        self.dt: float = model.config.dt
+        self.hash: str = model.hash
+        self.classes: int = model.config.classes
+
+    def initial(self) -> LatentState:
+        """The belief before anything was seen."""
+        return self.model.initial()
+
+    def observe(
+        self,
+        latent: LatentState,
+        action: np.ndarray,
+        motion: np.ndarray,
+        sight: Sight,
+    ) -> tuple[LatentState, float]:
+        """One filter step of ``dt`` seconds.
+
+        Args:
+            latent: belief one step ago.
+            action: (2,) mean steer and accel of the step.
+            motion: (3,) dx, dy (m), dyaw (rad) of the step.
+            sight: what is seen now.
+
+        Returns:
+            The belief now and the surprise in nats.
+        """
+        latent, surprise = self.model.observe_step(
+            latent,
+            _batch(action),
+            _batch(motion),
+            torch.from_numpy(sight.bev)[None],
+            _batch(sight.state),
+            _batch(sight.route),
+        )
+        return latent, float(surprise[0])
+
+    def imagine(self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray) -> Imagined:
+        """Roll ``actions`` (N, H, 2) out from ``latent`` and ``ego_state`` (5,)."""
+        rollout = self.model.imagine(
+            latent,
+            torch.from_numpy(np.asarray(ego_state, np.float32)),
+            torch.from_numpy(np.asarray(actions, np.float32)),
+        )
+        return Imagined(
+            path=rollout.path.numpy(),
+            speed=rollout.speed.numpy(),
+            heads={name: value.numpy() for name, value in rollout.heads.items()},
+            disagreement=rollout.disagreement.numpy(),
+        )
+
+
+def _batch(values: np.ndarray) -> torch.Tensor:
+    """(n,) numpy -> (1, n) float32 tensor."""
+    return torch.from_numpy(np.asarray(values, np.float32))[None]

@@ -1,0 +1,21 @@
+"""Bird's-eye-view masks as one byte per pixel: bit ``k`` of a pixel is channel ``k``."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+
+def pack_bev(masks: np.ndarray) -> np.ndarray:
+    """(..., C, S, S) 0/1 masks -> (..., S, S) uint8 bitmask, C <= 8."""
+    if masks.shape[-3] > 8:
+        raise ValueError(f"at most 8 channels fit one byte, got {masks.shape[-3]}")
+    bits = np.asarray(masks != 0, np.uint8)
+    shift = np.arange(masks.shape[-3], dtype=np.uint8)[:, None, None]
+    return np.bitwise_or.reduce(bits << shift, axis=-3)
+
+
+def unpack_bev(packed: torch.Tensor, channels: int) -> torch.Tensor:
+    """(..., S, S) uint8 bitmask -> (..., channels, S, S) float32 of 0 and 1."""
+    shift = torch.arange(channels, dtype=torch.uint8, device=packed.device)[:, None, None]
+    return ((packed.unsqueeze(-3) >> shift) & 1).float()

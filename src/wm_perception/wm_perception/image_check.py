@@ -1,0 +1,79 @@
+"""Judges camera images: unreadable, wrong size, not finite, frozen while the vehicle moves."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+
+import numpy as np
+
+from wm_perception.messages import MessageError, rgb_image
+
+FROZEN_FRAMES = 5
+MOVING_MPS = 1.0
+
+
+def depth_problem(message) -> str:
+    """What is wrong with a 32FC1 image where a colour image is expected."""
+    data = np.frombuffer(message.data, np.uint8)
+    values = data[: data.size // 4 * 4].view(np.float32)
+    bad = int((~np.isfinite(values)).sum())
+    suffix = f", {bad} values are not finite" if bad else ""
+    return f"image is 32FC1 (depth), a colour image is expected{suffix}"
+
+
+class ImageCheck:
+    """Checks one camera's images in order.
+
+    Attributes:
+        problems: kind (``unreadable``, ``size``, ``frozen``) -> count.
+        text: the latest problem in words, empty while the last image was fine.
+    """
+
+    def __init__(self, size: tuple[int, int] | None = None):
+        """Args: size: expected (width, height); the first readable image sets it when None."""
+        self.problems: Counter[str] = Counter()
+        self.text = ""
+        self._size = size
+        self._digest: int | None = None
+        self._same = 0
+
+    def check(self, message, speed_mps: float) -> str:
+        """Judge one image.
+
+        Args:
+            message: sensor_msgs/Image.
+            speed_mps: current speed; a picture may repeat only while the vehicle stands.
+
+        Returns:
+            What is wrong, empty when nothing.
+        """
+        kind, self.text = self._judge(message, speed_mps)
+        if kind:
+            self.problems[kind] += 1
+        return self.text
+
+    def _judge(self, message, speed_mps: float) -> tuple[str, str]:
+        if message.encoding == "32FC1":
+            return "unreadable", depth_problem(message)
+        try:
+            image = rgb_image(message)
+        except MessageError as error:
+            return "unreadable", str(error)
+        size = (image.shape[1], image.shape[0])
+        if self._size is None:
+            self._size = size
+        if size != self._size:
+            expected = "{} x {}".format(*self._size)
+            return "size", f"image is {size[0]} x {size[1]}, expected {expected}"
+        digest = zlib.crc32(image.data)
+        moving = math.isfinite(speed_mps) and abs(speed_mps) > MOVING_MPS
+        self._same = self._same + 1 if digest == self._digest and moving else 0
+        self._digest = digest
+        if self._same >= FROZEN_FRAMES:
+            return (
+                "frozen",
+                f"image is frozen: the last {self._same + 1} are identical while moving",
+            )
+        return "", ""

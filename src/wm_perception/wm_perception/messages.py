@@ -1,0 +1,228 @@
+"""ROS messages to the stack's arrays, and images back.
+
+Pure functions. They read attributes only, so they take rclpy messages and the objects that
+``rosbags`` deserialises alike. Whatever is malformed or not finite raises :class:`MessageError`
+with a text that says what was wrong; nothing is clamped or replaced.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+import numpy as np
+
+from wm_perception.conventions import from_vehicle_control, yaw_from_quaternion
+from wm_perception.frame import EgoState, LightBox, LightState, Objects
+
+BOX_SHAPE = 1  # shape_msgs/SolidPrimitive.BOX
+# An object this close to the ego's own origin can only be the ego itself.
+SELF_RADIUS_M = 0.3
+CHANNELS = {"bgra8": 4, "rgba8": 4, "rgb8": 3, "bgr8": 3}
+DEFAULT_EGO_SIZE_M = (4.5, 1.85)
+
+
+class MessageError(ValueError):
+    """A message that cannot be used; the text says why."""
+
+
+def stamp_ns(stamp) -> int:
+    """builtin_interfaces/Time -> ns."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def _finite(what: str, *values: float) -> None:
+    for value in values:
+        if not math.isfinite(value):
+            raise MessageError(f"{what} is not finite ({value})")
+
+
+def _yaw(what: str, q) -> float:
+    norm = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w
+    if not 0.9 < norm < 1.1:
+        raise MessageError(f"{what} is not a unit quaternion (squared norm {norm:.3g})")
+    return yaw_from_quaternion(q.x, q.y, q.z, q.w)
+
+
+def ego_state(
+    odometry, speedometer, vehicle_status, size_m: tuple[float, float] = DEFAULT_EGO_SIZE_M
+) -> EgoState:
+    """nav_msgs/Odometry + std_msgs/Float32 + CarlaEgoVehicleStatus -> :class:`EgoState`.
+
+    Speed is the speedometer's: odometry's forward component is wrong on slopes. The yaw rate is
+    odometry's z, the acceleration vehicle_status' map axes projected on the heading, the command
+    vehicle_status' echo.
+
+    Args:
+        size_m: length and width of the body, which no topic of the ego itself carries.
+
+    Raises:
+        MessageError: a value is not finite, or the orientation is not a rotation.
+    """
+    position = odometry.pose.pose.position
+    speed = float(speedometer.data)
+    yaw_rate = float(odometry.twist.twist.angular.z)
+    accel = vehicle_status.acceleration.linear
+    control = vehicle_status.control
+    _finite("odometry position", position.x, position.y)
+    _finite("odometry yaw rate", yaw_rate)
+    _finite("speedometer", speed)
+    _finite("vehicle_status acceleration", accel.x, accel.y)
+    _finite("vehicle_status control", control.throttle, control.steer, control.brake)
+    yaw = _yaw("odometry orientation", odometry.pose.pose.orientation)
+    return EgoState(
+        x=float(position.x),
+        y=float(position.y),
+        yaw=yaw,
+        speed_mps=speed,
+        yaw_rate_radps=yaw_rate,
+        accel_mps2=float(accel.x * math.cos(yaw) + accel.y * math.sin(yaw)),
+        command=from_vehicle_control(
+            float(control.throttle), float(control.steer), float(control.brake)
+        ),
+        length=size_m[0],
+        width=size_m[1],
+    )
+
+
+def find_self(message, ego_id: int | None, x: float, y: float) -> int | None:
+    """Index of the ego in an ObjectArray: by id when known, else by overlap with (x, y) (m)."""
+    for index, item in enumerate(message.objects):
+        if ego_id is not None:
+            if item.id == ego_id:
+                return index
+        elif math.hypot(item.pose.position.x - x, item.pose.position.y - y) < SELF_RADIUS_M:
+            return index
+    return None
+
+
+def box_size(item) -> tuple[float, float]:
+    """Length and width (m) of a derived_object_msgs/Object.
+
+    Raises:
+        MessageError: the shape is not a box with two positive, finite edges.
+    """
+    dimensions = item.shape.dimensions
+    if item.shape.type != BOX_SHAPE or len(dimensions) < 2:
+        raise MessageError(f"object {item.id} has no box shape (type {item.shape.type})")
+    length, width = float(dimensions[0]), float(dimensions[1])
+    if not (0.0 < length < math.inf and 0.0 < width < math.inf):
+        raise MessageError(f"object {item.id} has an impossible size ({length} x {width} m)")
+    return length, width
+
+
+def objects(message, exclude: int | None = None) -> Objects:
+    """derived_object_msgs/ObjectArray -> :class:`Objects`.
+
+    Args:
+        exclude: index to leave out (the ego, from :func:`find_self`).
+
+    Raises:
+        MessageError: an object has a value that is not finite, or no box.
+    """
+    ids, rows = [], []
+    for index, item in enumerate(message.objects):
+        if index == exclude:
+            continue
+        position, velocity = item.pose.position, item.twist.linear
+        yaw = _yaw(f"orientation of object {item.id}", item.pose.orientation)
+        ids.append(item.id)
+        rows.append((position.x, position.y, yaw, velocity.x, velocity.y, *box_size(item)))
+    if not rows:
+        return Objects()
+    table = np.array(rows, float)
+    bad = ~np.isfinite(table).all(1)
+    if bad.any():
+        raise MessageError(f"object {ids[int(bad.argmax())]} has values that are not finite")
+    return Objects(np.array(ids, np.int64), table[:, :3], table[:, 3:5], table[:, 5:7])
+
+
+def light_states(message) -> dict[int, LightState]:
+    """CarlaTrafficLightStatusList -> light id -> state; unknown numbers become UNKNOWN."""
+    known = {int(state) for state in LightState}
+    return {
+        int(light.id): LightState(light.state) if light.state in known else LightState.UNKNOWN
+        for light in message.traffic_lights
+    }
+
+
+def light_boxes(message) -> tuple[LightBox, ...]:
+    """CarlaTrafficLightInfoList -> the lights' trigger boxes on the ground.
+
+    The box lies in the light's own frame and is aligned with its axes.
+
+    Raises:
+        MessageError: a pose or a size is not usable.
+    """
+    boxes = []
+    for light in message.traffic_lights:
+        pose, volume = light.transform, light.trigger_volume
+        yaw = _yaw(f"orientation of traffic light {light.id}", pose.orientation)
+        cos, sin = math.cos(yaw), math.sin(yaw)
+        x = float(pose.position.x + cos * volume.center.x - sin * volume.center.y)
+        y = float(pose.position.y + sin * volume.center.x + cos * volume.center.y)
+        size = float(volume.size.x), float(volume.size.y)
+        _finite(f"trigger volume of traffic light {light.id}", x, y, *size)
+        boxes.append(LightBox(int(light.id), (x, y), yaw, *size))
+    return tuple(boxes)
+
+
+def route_points(message) -> np.ndarray:
+    """nav_msgs/Path -> (n, 2) float, map frame, m.
+
+    Raises:
+        MessageError: fewer than two points, or points that are not finite.
+    """
+    points = np.array([(p.pose.position.x, p.pose.position.y) for p in message.poses], float)
+    if len(points) < 2:
+        raise MessageError(f"path has {len(points)} points, a route needs at least 2")
+    if not np.isfinite(points).all():
+        raise MessageError("path has points that are not finite")
+    return points
+
+
+def rgb_image(message) -> np.ndarray:
+    """sensor_msgs/Image (bgra8, rgba8, bgr8, rgb8) -> (H, W, 3) uint8 RGB, a copy.
+
+    Raises:
+        MessageError: unknown encoding, empty image, or data that does not fit the size.
+    """
+    encoding, height, width, step = message.encoding, message.height, message.width, message.step
+    if encoding not in CHANNELS:
+        raise MessageError(
+            f"image encoding {encoding!r} is not a colour image ({', '.join(CHANNELS)})"
+        )
+    if height == 0 or width == 0:
+        raise MessageError(f"image is empty ({width} x {height})")
+    channels = CHANNELS[encoding]
+    if step < width * channels:
+        raise MessageError(f"image step {step} is less than {width} pixels of {encoding}")
+    if len(message.data) != step * height:
+        raise MessageError(
+            f"image has {len(message.data)} bytes, expected step * height = {step * height}"
+        )
+    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)
+    pixels = rows[:, : width * channels].reshape(height, width, channels)
+    return pixels[..., 2::-1].copy() if encoding.startswith("bgr") else pixels[..., :3].copy()
+
+
+def to_array(values: np.ndarray, typecode: str) -> array:
+    """A numpy array as the ``array.array`` that rclpy sequence fields take without a copy loop.
+
+    Args:
+        values: any shape; its dtype must be what ``typecode`` means (``f`` float32, ``B`` uint8).
+    """
+    result = array(typecode)
+    result.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return result
+
+
+def fill_image(message, pixels: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 RGB into a sensor_msgs/Image as bgra8, the bridge's encoding."""
+    height, width = pixels.shape[:2]
+    bgra = np.empty((height, width, 4), np.uint8)
+    bgra[..., :3] = pixels[..., ::-1]
+    bgra[..., 3] = 255
+    message.height, message.width, message.step = height, width, 4 * width
+    message.encoding, message.is_bigendian = "bgra8", 0
+    message.data = to_array(bgra, "B")

@@ -1,0 +1,182 @@
+"""What every node of the stack needs: typed parameters, subscriptions in order, a quiet exit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+# Before rclpy creates its first context: where installed packages are, and a transport that
+# carries camera frames (Fast DDS' default shared-memory segment loses them).
+os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+
+import rclpy
+from builtin_interfaces.msg import Time
+from pydantic import BaseModel, ValidationError
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Header
+
+from wm_dynamics.errors import UserError
+from wm_perception.topics import FRAME_KEYS, topic
+
+POLL_S = 0.1
+EXIT_USER_ERROR = 2
+ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def time_message(stamp_ns: int) -> Time:
+    """ns -> builtin_interfaces/Time."""
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def header(stamp_ns: int, frame_id: str = "map") -> Header:
+    """A header."""
+    return Header(stamp=time_message(stamp_ns), frame_id=frame_id)
+
+
+def create_node(name: str) -> Node:
+    """A node whose parameters are read with :func:`parameters`."""
+    return Node(name, automatically_declare_parameters_from_overrides=True)
+
+
+def parameters(node: Node, model: type[Model]) -> Model:
+    """The node's ROS parameters as a validated model; absent ones are declared with its defaults.
+
+    Raises:
+        UserError: an unknown parameter, or a value the model rejects.
+    """
+    given: dict[str, Any] = {
+        name: parameter.value
+        for name, parameter in node.get_parameters_by_prefix("").items()
+        if name.split(".")[0] not in ROS_PARAMETERS
+    }
+    try:
+        config = model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        known = ", ".join(model.model_fields)
+        raise UserError(
+            f"{node.get_name()}: parameter {key!r}: {first['msg']} (known parameters: {known})"
+        ) from None
+    for key, value in config.model_dump().items():
+        if key not in given and value is not None:
+            node.declare_parameter(key, list(value) if isinstance(value, tuple) else value)
+    return config
+
+
+def publisher(node: Node, key: str, role: str):
+    """A publisher for a topic of the table."""
+    entry = topic(key)
+    return node.create_publisher(entry.message_type(), entry.name(role), entry.publisher_qos())
+
+
+def subscription(node: Node, key: str, role: str, callback: Callable[[Any], None], name: str = ""):
+    """A subscription to a topic of the table, under another ``name`` if given."""
+    entry = topic(key)
+    return node.create_subscription(
+        entry.message_type(), name or entry.name(role), callback, entry.subscriber_qos()
+    )
+
+
+def steady_timer(node: Node, period_s: float, callback: Callable[[], None]):
+    """A timer on wall time that simulation time cannot stop."""
+    return node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+
+class FrameInput:
+    """Subscribes to everything a frame is made of, in the order that makes frames complete.
+
+    See ``topics.FRAME_KEYS``. Odometry is handed on one round of the executor after it was taken:
+    a message published before it has then been handled for certain, even if it slipped in between
+    the look at its own queue and the look at odometry's.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        role: str,
+        feed: Callable[[str, Any], None],
+        skip: tuple[str, ...] = (),
+        names: dict[str, str] | None = None,
+    ):
+        """Subscribe.
+
+        Args:
+            node: the node.
+            role: role name of the ego vehicle.
+            feed: called with topic key and message.
+            skip: keys that are not wanted.
+            names: key -> topic name, where a source uses another.
+        """
+        self._feed = feed
+        self._late: list[Any] = []
+        self._guard = node.create_guard_condition(self._hand_on)
+        self._subscriptions = [
+            subscription(node, key, role, self._callback(key), (names or {}).get(key, ""))
+            for key in FRAME_KEYS
+            if key not in skip
+        ]
+
+    def _callback(self, key: str) -> Callable[[Any], None]:
+        def defer(message) -> None:
+            self._late.append(message)
+            self._guard.trigger()
+
+        return defer if key == "odometry" else lambda message: self._feed(key, message)
+
+    def _hand_on(self) -> None:
+        late, self._late = self._late, []
+        for message in late:
+            self._feed("odometry", message)
+
+
+def run(
+    make: Callable[[], Any],
+    args: list[str] | None = None,
+    poll: Callable[[Any], float] | None = None,
+) -> int:
+    """Run a node until SIGINT or SIGTERM, quietly; a second signal changes nothing.
+
+    Args:
+        make: builds an object with a ``node`` and, if there is something to release, ``close()``;
+            may raise :class:`UserError`.
+        args: command line, default ``sys.argv``.
+        poll: called with that object before each callback, returns the seconds that may pass until
+            the next call.
+
+    Returns:
+        The exit status: 0, or 2 after a user error (its text goes to stderr).
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    owner = None
+    status = 0
+    try:
+        owner = make()
+        executor = SingleThreadedExecutor()
+        executor.add_node(owner.node)
+        while not stop.is_set():
+            wait_s = min(POLL_S, poll(owner)) if poll else POLL_S
+            executor.spin_once(timeout_sec=max(0.0, wait_s))
+    except UserError as error:
+        print(f"FATAL: {error}", file=sys.stderr, flush=True)
+        status = EXIT_USER_ERROR
+    finally:
+        if owner is not None:
+            if hasattr(owner, "close"):
+                owner.close()
+            owner.node.destroy_node()
+        rclpy.try_shutdown()
+    return status

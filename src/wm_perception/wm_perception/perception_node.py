@@ -1,0 +1,175 @@
+"""ROS node: topics to synchronised frames, observations and posterior latents on /wm/latent."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+import torch
+from geometry_msgs.msg import Point, Pose, Quaternion
+from pydantic import BaseModel, ConfigDict, Field
+
+from wm_dynamics.backend import TorchBackend
+from wm_dynamics.checkpoint import load_checkpoint
+from wm_dynamics.errors import UserError
+from wm_msgs.msg import Latent
+from wm_perception.conventions import quaternion_from_yaw
+from wm_perception.diagnostics import DiagnosticsPublisher
+from wm_perception.filter import Filtered, LatentFilter
+from wm_perception.frame import SceneFrame
+from wm_perception.image_check import ImageCheck
+from wm_perception.messages import to_array
+from wm_perception.node_tools import (
+    FrameInput,
+    create_node,
+    header,
+    parameters,
+    publisher,
+    run,
+    steady_timer,
+)
+from wm_perception.observation import Observation, Observer
+from wm_perception.sync import FrameAssembler
+
+REPORT_S = 1.0
+
+
+class PerceptionConfig(BaseModel):
+    """Parameters of ``perception_node``; unknown ones are errors.
+
+    Attributes:
+        model: checkpoint directory.
+        role_name: role name of the ego vehicle.
+        frame_dt: expected seconds between frames; the model's step must be a multiple.
+        threads: torch threads.
+        check_image: watch the front camera for unreadable and frozen pictures.
+        require_lights: hold frames until traffic lights are known.
+        objects_topic: another source of ObjectArray than /carla/objects; empty for that.
+        timeout_s: silence after which a topic is reported missing.
+    """
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    model: str = Field(min_length=1)
+    role_name: str = Field("ego_vehicle", min_length=1)
+    frame_dt: float = Field(0.1, gt=0)
+    threads: int = Field(1, ge=1)
+    check_image: bool = True
+    require_lights: bool = True
+    objects_topic: str = ""
+    timeout_s: float = Field(1.0, gt=0)
+
+
+def warm_up(backend: TorchBackend, frames: int = 3) -> None:
+    """Run the filter on blank observations, so that the first real frame is not the slow one."""
+    from wm_perception.bev import SIZE_PX
+    from wm_perception.observation import ROUTE_POINTS, STATE_NAMES
+
+    latent = backend.initial()
+    for index in range(frames):
+        blank = Observation(
+            stamp_ns=index,
+            bev=np.zeros((SIZE_PX, SIZE_PX), np.uint8),
+            state=np.zeros(len(STATE_NAMES), np.float32),
+            route=np.zeros(2 * ROUTE_POINTS, np.float32),
+            reference=np.zeros((0, 2), np.float32),
+            pose=np.zeros(3),
+            command=None,
+            on_route=None,
+            reset=False,
+        )
+        latent, _ = backend.observe(latent, np.zeros(2), np.zeros(3), blank)
+
+
+def latent_message(
+    observation: Observation, filtered: Filtered, classes: int, model_hash: str
+) -> Latent:
+    """Observation and posterior to the message the planner works from."""
+    deter, stoch = filtered.latent.to_arrays(classes)
+    x, y, yaw = (float(value) for value in observation.pose)
+    qx, qy, qz, qw = quaternion_from_yaw(yaw)
+    return Latent(
+        header=header(observation.stamp_ns),
+        model_hash=model_hash,
+        pose=Pose(position=Point(x=x, y=y), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw)),
+        deter=to_array(deter, "f"),
+        stoch=to_array(stoch, "f"),
+        state=to_array(observation.state, "f"),
+        route_x=to_array(observation.reference[:, 0], "f"),
+        route_y=to_array(observation.reference[:, 1], "f"),
+        surprise=filtered.surprise,
+        reset=observation.reset,
+    )
+
+
+class PerceptionNode:
+    """Assembler, observer, filter and model, and their ROS ends."""
+
+    def __init__(self):
+        self.node = create_node("wm_perception")
+        self.config = config = parameters(self.node, PerceptionConfig)
+        self._log = self.node.get_logger()
+        torch.set_num_threads(config.threads)
+        self._backend = TorchBackend(load_checkpoint(config.model))
+        try:
+            self._filter = LatentFilter(self._backend, config.frame_dt)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        warm_up(self._backend)
+        self._assembler = FrameAssembler(
+            config.role_name, require_lights=config.require_lights, timeout_s=config.timeout_s
+        )
+        self._observer: Observer | None = None
+        self._speed_mps = 0.0
+        self._images = ImageCheck() if config.check_image else None
+        self._latents = publisher(self.node, "latent", config.role_name)
+        self._diagnostics = DiagnosticsPublisher(self.node, "wm_perception", config.role_name)
+        names = {"objects": config.objects_topic} if config.objects_topic else {}
+        skip = () if config.check_image else ("image",)
+        self._input = FrameInput(self.node, config.role_name, self._feed, skip, names)
+        steady_timer(self.node, REPORT_S, self._report)
+        self._log.info(f"model {config.model} ({self._backend.hash}), ready")
+
+    def _feed(self, key: str, message) -> None:
+        if key == "image":
+            self._images.check(message, self._speed_mps)
+            return
+        frame = self._assembler.feed(key, message, time.monotonic())
+        if frame is not None:
+            self._speed_mps = frame.ego.speed_mps
+            self._perceive(frame)
+
+    def _perceive(self, frame: SceneFrame) -> None:
+        scene = self._assembler.scene
+        if self._observer is None or self._observer.scene is not scene:
+            self._observer = Observer(scene, self.config.frame_dt)
+        observation = self._observer.observe(frame)
+        filtered = self._filter.update(observation)
+        if not bool(torch.isfinite(filtered.latent.deter).all()):
+            # Nothing is published: the gate brakes on silence, never on a made-up latent.
+            self._assembler.health.count("not_finite", "the model's latent is not finite")
+            self._filter.reset()
+            return
+        backend = self._backend
+        self._latents.publish(latent_message(observation, filtered, backend.classes, backend.hash))
+
+    def _report(self) -> None:
+        health = self._assembler.health
+        missing = health.missing(time.monotonic())
+        if not missing and health.waiting_for and not health.paused:
+            missing = [f"waiting for {health.waiting_for}"]
+        self._diagnostics.add("inputs", missing, health.problems, health.texts)
+        if self._images:
+            camera = [self._images.text] if self._images.text else []
+            self._diagnostics.add("camera", camera, self._images.problems)
+        self._diagnostics.send()
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point of ``perception_node``."""
+    sys.exit(run(PerceptionNode, args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+"""The safety gate: every command to the vehicle passes here, and it depends on nothing learned.
+
+Pure: events in (:mod:`wm_planner.gate_events`), decisions out, no clock and no ROS. The node
+(:mod:`wm_planner.gate_node`) feeds it messages and timer ticks and publishes what it decides.
+
+Every frame is answered with exactly one command. A good proposal is passed within limits; when
+there is none, the minimal-risk manoeuvre answers. A number that is not finite is never clamped: it
+starts the manoeuvre. Only a vehicle without odometry is sent more: the brake, again and again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from wm_perception.frame import Command
+from wm_planner import gate_state
+from wm_planner.gate_config import GateConfig
+from wm_planner.gate_events import (
+    Ahead,
+    Event,
+    Odometry,
+    Paused,
+    Proposal,
+    Speed,
+    Tick,
+    VehicleInfo,
+)
+from wm_planner.gate_frames import STAMP_TOLERANCE_NS, FrameLedger
+from wm_planner.gate_limits import ClampCounter, Rule, limit_command
+from wm_planner.gate_manoeuvre import brake_command
+from wm_planner.gate_rss import safe_distance
+from wm_planner.gate_state import MANOEUVRE, GateState, Machine, Seen, Verdict
+
+BLIND_PERIOD_S = 0.1  # without frames the brake command is repeated at this period
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """What the gate makes of one event.
+
+    Attributes:
+        command: to be sent now, or None when this event calls for none.
+        stamp_ns: the frame ``command`` answers.
+        state: of the gate after the event.
+        reason: why it is not NOMINAL; empty when it is.
+        rules: all rules with their latest values.
+        interventions: proposals changed or replaced since the start.
+    """
+
+    command: Command | None
+    stamp_ns: int
+    state: GateState
+    reason: str
+    rules: tuple[Rule, ...]
+    interventions: int
+
+
+class Gate:
+    """Answers each frame with one safe command."""
+
+    def __init__(self, config: GateConfig | None = None):
+        self.config = config or GateConfig()
+        self._vehicle = self.config.vehicle
+        self._ahead: Ahead | None = None
+        self._speedometer: Speed | None = None
+        self._interventions = 0
+        self._forget("waiting for odometry and a first proposal", paused=False)
+
+    def _forget(self, reason: str, paused: bool) -> None:
+        """Start over, as after the vehicle was placed anew."""
+        self._machine = Machine(reason=reason)
+        self._frames = FrameLedger(paused)
+        self._odometry: Odometry | None = None
+        self._proposal_ns: int | None = None
+        self._proposal_wall_s = -math.inf
+        self._command = Command()  # in force now
+        self._command_ns: int | None = None
+        self._command_wall_s = -math.inf
+        self._clamps = ClampCounter()
+        self._limit_rules: tuple[Rule, ...] = ()
+
+    @property
+    def state(self) -> GateState:
+        """The state now."""
+        return self._machine.state
+
+    @property
+    def speed_mps(self) -> float:
+        """Measured forward speed: the speedometer's, or odometry's where it is silent."""
+        odometry, speed = self._odometry, self._speedometer
+        if odometry is None:
+            return 0.0
+        oldest = odometry.wall_s - self.config.timing.odometry_stop_s
+        fresh = speed is not None and speed.wall_s >= oldest
+        return speed.speed_mps if fresh else odometry.speed_mps
+
+    def update(self, event: Event) -> GateDecision:
+        """Take one event in; events must come in the order they happened."""
+        match event:
+            case Proposal():
+                return self._on_proposal(event)
+            case Odometry():
+                return self._on_odometry(event)
+            case Tick():
+                return self._on_tick(event.wall_s)
+            case Speed():
+                self._on_speed(event)
+            case Paused():
+                self._frames.pause(event.paused, event.wall_s)
+            case VehicleInfo():
+                self._on_vehicle(event)
+            case Ahead():
+                self._ahead = event
+        return self._decide(event.wall_s)
+
+    # ------------------------------------------------------------------ events
+
+    def _on_proposal(self, proposal: Proposal) -> GateDecision:
+        wall_s, stamp = proposal.wall_s, proposal.stamp_ns
+        if self._odometry is None:
+            return self._decide(wall_s)
+        ahead_s = (stamp - self._frames.newest_ns) * 1e-9
+        if not proposal.is_finite:
+            return self._refuse("the proposal is not finite", wall_s)
+        if ahead_s > self.config.timing.future_s:
+            return self._refuse(f"the proposal is stamped {ahead_s:.1f} s in the future", wall_s)
+        latency = self._frames.latency_s(stamp, wall_s)
+        repeated = self._proposal_ns is not None and stamp <= self._proposal_ns + STAMP_TOLERANCE_NS
+        if repeated or (latency is None and ahead_s <= 0.0):
+            return self._decide(wall_s)  # of a frame that was answered, or that nobody knows
+        return self._judge(proposal, latency or 0.0)
+
+    def _refuse(self, problem: str, wall_s: float) -> GateDecision:
+        self._advance(Verdict.BAD, problem=problem)
+        return self._brake_unless_settled(self._frames.newest_ns, wall_s)
+
+    def _judge(self, proposal: Proposal, latency_s: float) -> GateDecision:
+        wall_s, stamp = proposal.wall_s, proposal.stamp_ns
+        heartbeat_s = self.config.timing.heartbeat_s
+        if wall_s - self._proposal_wall_s > heartbeat_s:
+            self._machine = gate_state.interrupted(self._machine)
+        self._proposal_ns, self._proposal_wall_s = stamp, wall_s
+        if latency_s > heartbeat_s:
+            self._advance(Verdict.LATE, problem=self._heartbeat_problem, heartbeat_lost=True)
+            return self._brake_unless_settled(stamp, wall_s)
+        limited = limit_command(
+            Command(proposal.steer, proposal.accel),
+            self._command,
+            self.speed_mps,
+            self._step_s(stamp),
+            self.config.limits,
+            self._vehicle,
+        )
+        self._limit_rules = limited.rules
+        self._clamps.add(stamp, limited.clamped and self.state is GateState.NOMINAL)
+        unsafe, uncomfortable = self._unsafe(), self._uncomfortable()
+        self._advance(
+            Verdict.GOOD,
+            problem=unsafe or uncomfortable,
+            unsafe=bool(unsafe),
+            uncomfortable=bool(uncomfortable),
+        )
+        if self.state is not GateState.NOMINAL or self._frames.is_settled(stamp):
+            return self._brake_unless_settled(stamp, wall_s)
+        self._interventions += limited.clamped
+        return self._send(limited.command, stamp, wall_s)
+
+    def _on_odometry(self, odometry: Odometry) -> GateDecision:
+        before, stamp, wall_s = self._odometry, odometry.stamp_ns, odometry.wall_s
+        if not odometry.is_usable:
+            return self._on_unusable_odometry(odometry)
+        if before is not None and stamp < self._frames.newest_ns - STAMP_TOLERANCE_NS:
+            self._forget("the clock went back: waiting for a proposal", self._frames.paused)
+        elif before is not None and odometry.is_jump_from(before):
+            self._forget("the vehicle was placed anew: waiting for a proposal", self._frames.paused)
+        self._odometry = odometry
+        if self._frames.is_new(stamp):
+            self._frames.arrive(stamp, wall_s)
+        self._advance()
+        return self._answer_if_due(wall_s)
+
+    def _on_unusable_odometry(self, odometry: Odometry) -> GateDecision:
+        """A frame came, but not a measurement: brake for it."""
+        if self._odometry is None:
+            return self._decide(odometry.wall_s)
+        self._advance(blind=True, problem="odometry is not finite or not plausible")
+        if not self._frames.is_new(odometry.stamp_ns):
+            return self._decide(odometry.wall_s)
+        self._frames.arrive(odometry.stamp_ns, odometry.wall_s)
+        return self._brake(odometry.stamp_ns, odometry.wall_s)
+
+    def _on_speed(self, speed: Speed) -> None:
+        if speed.is_usable:
+            self._speedometer = speed
+            return
+        self._speedometer = None
+        if self._odometry is not None:
+            self._advance(blind=True, problem="the speedometer is not finite or not plausible")
+
+    def _on_tick(self, wall_s: float) -> GateDecision:
+        timing, frames = self.config.timing, self._frames
+        if frames.wait_s(wall_s) > timing.heartbeat_s:
+            self._advance(heartbeat_lost=True, problem=self._heartbeat_problem)
+            return self._brake(frames.newest_ns, wall_s)
+        if frames.age_s(wall_s) > timing.odometry_stop_s:
+            problem = f"no odometry for {timing.odometry_stop_s:g} s: is the source alive?"
+            self._advance(blind=True, problem=problem)
+            if self.state in MANOEUVRE and wall_s - self._command_wall_s >= BLIND_PERIOD_S:
+                return self._brake(frames.newest_ns, wall_s)
+        return self._answer_if_due(wall_s)
+
+    def _on_vehicle(self, info: VehicleInfo) -> None:
+        """A plausible steering limit and wheelbase replace the configured ones."""
+        if 0.1 < info.max_steer_rad < 1.5 and 0.5 < info.wheelbase_m < 10.0:
+            measured = {"max_steer_rad": info.max_steer_rad, "wheelbase_m": info.wheelbase_m}
+            self._vehicle = self._vehicle.model_copy(update=measured)
+
+    # ------------------------------------------------------------------ judgement
+
+    def _advance(self, verdict: Verdict = Verdict.NONE, problem: str = "", **flags: bool) -> None:
+        standing = abs(self.speed_mps) < self.config.manoeuvre.standstill_mps
+        seen = Seen(verdict=verdict, problem=problem, standing=standing, **flags)
+        self._machine = gate_state.update(self._machine, seen, self.config.manoeuvre)
+
+    @property
+    def _heartbeat_problem(self) -> str:
+        seconds = self.config.timing.heartbeat_s
+        return f"no proposal within {seconds:g} s of a frame: is the planner alive?"
+
+    def _uncomfortable(self) -> str:
+        limits = self.config.limits
+        stops = limits.persistent_stops and self._clamps.rule(limits.persistent_count).tripped
+        return "proposals keep exceeding the limits" if stops else ""
+
+    def _unsafe(self) -> str:
+        rule = self._rss_rule()
+        if not (self.config.rss.stops and rule.tripped):
+            return ""
+        return f"the gap ahead is below the RSS distance of {rule.limit:.1f} m"
+
+    def _rss_rule(self) -> Rule:
+        gap = self._ahead.gap if self._ahead else None
+        if gap is None:
+            return Rule("rss_longitudinal", math.inf, 0.0, False)
+        needed = safe_distance(self.speed_mps, gap.speed_mps, self.config.rss)
+        return Rule("rss_longitudinal", gap.gap_m, needed, not gap.gap_m >= needed)
+
+    def _rules(self, wall_s: float) -> tuple[Rule, ...]:
+        timing = self.config.timing
+        wait, age = self._frames.wait_s(wall_s), self._frames.age_s(wall_s)
+        return (
+            *self._limit_rules,
+            self._clamps.rule(self.config.limits.persistent_count),
+            Rule("proposal_wait_s", wait, timing.heartbeat_s, wait > timing.heartbeat_s),
+            Rule("odometry_age_s", age, timing.odometry_warn_s, age > timing.odometry_warn_s),
+            self._rss_rule(),
+        )
+
+    # ------------------------------------------------------------------ commands
+
+    def _answer_if_due(self, wall_s: float) -> GateDecision:
+        """During a manoeuvre, answer a frame once the planner had its chance."""
+        due = self._frames.wait_s(wall_s) >= self.config.timing.manoeuvre_patience_s
+        if self.state in MANOEUVRE and self._frames.has_open and due:
+            return self._brake(self._frames.newest_ns, wall_s)
+        return self._decide(wall_s)
+
+    def _brake_unless_settled(self, stamp_ns: int, wall_s: float) -> GateDecision:
+        if self._frames.is_settled(stamp_ns):
+            return self._decide(wall_s)
+        return self._brake(stamp_ns, wall_s)
+
+    def _brake(self, stamp_ns: int, wall_s: float) -> GateDecision:
+        """Answer a frame with the manoeuvre's brake, or with the hold of a waiting gate."""
+        step_s = self._step_s(stamp_ns) or wall_s - self._command_wall_s
+        self._interventions += self.state in MANOEUVRE
+        command = brake_command(
+            self.state, self._command, step_s, self.config.manoeuvre, self._vehicle
+        )
+        return self._send(command, stamp_ns, wall_s)
+
+    def _step_s(self, stamp_ns: int) -> float:
+        """Simulated seconds from the command in force to the frame ``stamp_ns``."""
+        return 0.0 if self._command_ns is None else (stamp_ns - self._command_ns) * 1e-9
+
+    def _send(self, command: Command, stamp_ns: int, wall_s: float) -> GateDecision:
+        self._command, self._command_ns, self._command_wall_s = command, stamp_ns, wall_s
+        self._frames.settle(stamp_ns, wall_s)
+        return self._decide(wall_s, command, stamp_ns)
+
+    def _decide(
+        self, wall_s: float, command: Command | None = None, stamp_ns: int = 0
+    ) -> GateDecision:
+        state, reason = self.state, self._machine.reason
+        rules = self._rules(wall_s)
+        return GateDecision(command, stamp_ns, state, reason, rules, self._interventions)

@@ -1,0 +1,282 @@
+"""The bridge's loop over a simulator, without ROS: who ticks when, and what is published.
+
+In lockstep a frame is published, then one command is awaited (at most ``command_wait_s`` of wall
+time), then the simulator ticks: exactly one tick per accepted command. Without a command the last
+one is held, as CARLA does, until the watchdog brakes. In real time the loop is paced and takes
+whatever command is newest.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from wm_perception.conventions import from_vehicle_control
+from wm_perception.frame import Command, LightState, SceneFrame
+from wm_perception.messages import stamp_ns as to_ns
+from wm_perception.scene import Scene
+from wm_sim import bridge_messages as build
+from wm_sim.bridge_config import BridgeConfig
+
+EGO_ID = 1_000_000
+PLAY, PAUSE, STEP_ONCE = 0, 1, 2
+PAUSED_STATUS_S = 0.5
+# A command for an earlier frame takes effect, but the loop gives the one for this frame that much
+# more wall time: otherwise one late command would leave the drive one frame behind for good.
+LATE_GRACE_S = 0.1
+STAMP_TOLERANCE_NS = 1_000_000
+FULL_BRAKE = Command(0.0, -1.0)
+
+
+class FrameSource(Protocol):
+    """What the loop needs of a simulator."""
+
+    def start_route(self, route_index: int, seed: int, traffic: int, suite: str) -> Scene:
+        """Begin an episode."""
+
+    def frame(self) -> SceneFrame:
+        """The current frame."""
+
+    def step(self, command: Command) -> SceneFrame:
+        """Advance one frame."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A new episode: length of its route (m) and the stamp (ns) of its first frame."""
+
+    length_m: float
+    stamp_ns: int
+
+
+class BridgeLoop:
+    """Drives a :class:`FrameSource` and publishes what it shows.
+
+    Attributes:
+        running: frames are produced.
+        ticks: simulator steps so far.
+        timeouts: lockstep frames that no command answered.
+        overruns: real-time frames that came more than one period late.
+        braked: steps in which the watchdog braked.
+        rejected: commands that were not finite.
+        unexpected: commands that came when one had already been taken for the frame.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        config: BridgeConfig,
+        publish: Callable[[str, Any], None],
+        wanted: Callable[[str], bool] = lambda key: True,
+        now: Callable[[], float] = time.monotonic,
+        fov_deg: float = 90.0,
+    ):
+        """Set up a loop that is paused until :meth:`start_route`.
+
+        Args:
+            source: the simulator.
+            config: parameters.
+            publish: takes topic key and message.
+            wanted: whether somebody listens to a topic key; big messages are built only then.
+            now: steady clock, s.
+            fov_deg: horizontal field of view of the camera.
+        """
+        self._source, self._config = source, config
+        self._publish, self._wanted, self._now = publish, wanted, now
+        self._fov_deg = fov_deg
+        self.running = False
+        self.ticks = self.timeouts = self.overruns = self.braked = 0
+        self.rejected = self.unexpected = 0
+        self._frame: SceneFrame | None = None
+        self._offset_ns = self._episode_ns = 0
+        self._number = 0
+        self._override = False
+        self._pause_after = False
+        self._fresh = False  # the first frame of an episode has yet to be published
+        self._last_status_s = -math.inf
+        self._town: str | None = None
+        self._lights: dict[int, LightState] | None = None
+        self._forget_command()
+
+    def _forget_command(self) -> None:
+        self._command = Command()
+        self._command_ns: int | None = None
+        self._answered = False
+        self._due_s = math.inf
+
+    # Episodes and run state.
+
+    def start_route(self, route: int, seed: int, traffic: int, suite: str) -> Started:
+        """Pause, begin an episode, publish its latched topics; :meth:`poll` then runs it."""
+        last_ns = self.stamp_ns
+        self._set_running(False)
+        scene = self._source.start_route(route, seed, traffic, suite)
+        self._frame = self._source.frame()
+        if last_ns is not None:  # time never goes back, whatever the simulator's clock does
+            dt_ns = round(self._config.frame_dt * 1e9)
+            self._offset_ns = max(0, last_ns + dt_ns - self._frame.stamp_ns)
+        self._episode_ns = self.stamp_ns
+        self._publish_scene(scene)
+        self._forget_command()
+        self._fresh = True
+        self._pause_after = False
+        self.running = True
+        return Started(scene.route.length_m, self.stamp_ns)
+
+    @property
+    def stamp_ns(self) -> int | None:
+        """Stamp of the current frame on the topics, None before the first episode."""
+        return None if self._frame is None else self._frame.stamp_ns + self._offset_ns
+
+    def _set_running(self, running: bool) -> None:
+        self.running = running
+        self._publish_status()
+
+    def on_control(self, command: int) -> None:
+        """CarlaControl: PLAY, PAUSE or STEP_ONCE."""
+        if self._frame is None:
+            return
+        self._pause_after = command == STEP_ONCE
+        self._set_running(command != PAUSE)
+        if self.running:
+            self._due_s = self._now() + self._period_s
+            self._answered = self._answered or command == STEP_ONCE
+
+    # Commands.
+
+    def on_override(self, manual: bool) -> None:
+        """The manual override flag."""
+        self._override = manual
+
+    def on_command(self, message, manual: bool = False) -> None:
+        """CarlaEgoVehicleControl from the stack, or from the manual topic."""
+        stamp = to_ns(message.header.stamp)
+        if manual != self._override or self._frame is None:
+            return
+        if stamp and stamp < self._episode_ns - STAMP_TOLERANCE_NS:
+            return  # an answer to the episode before
+        values = message.throttle, message.steer, message.brake
+        if not all(map(math.isfinite, values)):
+            self.rejected += 1
+            return
+        brake = 1.0 if message.hand_brake else message.brake
+        self._command = from_vehicle_control(message.throttle, message.steer, brake)
+        self._command_ns = self.stamp_ns
+        if self._fresh:
+            return
+        self.unexpected += self._answered and self._config.synchronous
+        if stamp and stamp < self.stamp_ns - STAMP_TOLERANCE_NS:
+            self._due_s = min(self._due_s, self._now() + LATE_GRACE_S)
+        else:
+            self._answered = True
+
+    # Time.
+
+    def poll(self) -> float:
+        """Do what is due now; returns the seconds until something is due without a message."""
+        now = self._now()
+        if not self.running:
+            if now - self._last_status_s >= PAUSED_STATUS_S:
+                self._publish_status()
+            return PAUSED_STATUS_S
+        if self._fresh:
+            self._fresh = False
+            self._show(now)
+        elif self._config.synchronous:
+            if self._answered or now >= self._due_s:
+                self.timeouts += not self._answered
+                self._tick()
+        elif now >= self._due_s:
+            if now > self._due_s + self._period_s:
+                self.overruns += 1
+                self._due_s = now
+            self._tick()
+        return 0.0 if self._answered else max(0.0, self._due_s - self._now())
+
+    @property
+    def _period_s(self) -> float:
+        """Wall time until the next tick when no command comes."""
+        if self._config.synchronous:
+            return self._config.command_wait_s
+        return self._config.frame_dt / self._config.realtime_factor
+
+    def _tick(self) -> None:
+        command = self._command
+        if self._silent():
+            command = FULL_BRAKE
+            self.braked += 1
+        self._frame = self._source.step(command)
+        self.ticks += 1
+        self._answered = False
+        if self._pause_after:
+            self.running = self._pause_after = False
+        self._show(self._now())
+
+    def _silent(self) -> bool:
+        """No command for so long (simulated time) that the watchdog brakes."""
+        if self._command_ns is None or self._config.watchdog_s == 0:
+            return False
+        age_s = (self.stamp_ns - self._command_ns) * 1e-9
+        return age_s >= self._config.watchdog_s - 0.5 * self._config.frame_dt
+
+    def _show(self, now: float) -> None:
+        """Publish the current frame and set when the next one is due."""
+        self._number += 1
+        self._publish_status()
+        if self._frame is not None:
+            self._publish_frame()
+        if self._config.synchronous:
+            self._due_s = self._now() + self._period_s
+        else:
+            self._due_s = (self._due_s if math.isfinite(self._due_s) else now) + self._period_s
+
+    # Publishing.
+
+    def _publish_status(self) -> None:
+        config = self._config
+        self._last_status_s = self._now()
+        self._publish(
+            "status",
+            build.status(self._number, config.frame_dt, config.synchronous, self.running),
+        )
+
+    def _publish_scene(self, scene: Scene) -> None:
+        """The latched topics; the map only when it changed."""
+        town = scene.town
+        if town.opendrive != self._town:
+            self._town = town.opendrive
+            self._publish("world_info", build.world_info(town.name, town.opendrive))
+            self._publish("map", build.map_text(town.opendrive))
+            self._publish("vehicle_info", build.vehicle_info(EGO_ID, self._config.role_name))
+        self._publish("traffic_lights_info", build.light_info(scene.lights))
+        self._lights = None
+        self._publish("waypoints", build.path(scene, self.stamp_ns))
+
+    def _publish_frame(self) -> None:
+        """Everything of one frame: what carries no stamp first, odometry last."""
+        role = self._config.role_name
+        frame = replace(self._frame, stamp_ns=self.stamp_ns)
+        stamp, ego = frame.stamp_ns, frame.ego
+        self._publish("clock", build.clock(stamp))
+        if frame.light_states != self._lights:
+            self._lights = dict(frame.light_states)
+            self._publish("traffic_lights_status", build.light_status(self._lights))
+        if frame.collided:
+            self._publish("collision", build.collision(frame, role))
+        if frame.crossed_markings:
+            self._publish("lane_invasion", build.lane_invasion(frame, role))
+        self._publish("speedometer", build.speedometer(ego))
+        self._publish("vehicle_status", build.vehicle_status(stamp, ego))
+        if self._wanted("objects") or self._wanted("ego_objects"):
+            everyone, others = build.object_arrays(frame, EGO_ID, self._number)
+            self._publish("objects", everyone)
+            self._publish("ego_objects", others)
+        if frame.image is not None and (self._wanted("image") or self._wanted("camera_info")):
+            image, info = build.camera(frame, role, self._fov_deg)
+            self._publish("camera_info", info)
+            self._publish("image", image)
+        self._publish("tf", build.transform(stamp, ego, role))
+        self._publish("odometry", build.odometry(stamp, ego, role))

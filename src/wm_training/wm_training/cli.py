@@ -1,0 +1,54 @@
+"""The ``wm`` command. Each sub-command is a module of ``wm_training.commands``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import tyro
+from rich.console import Console
+
+from wm_dynamics.errors import UserError
+
+COMMANDS = {
+    "drive": "drive routes over the live ROS graph, with a report and a video",
+    "eval": "drive routes in process and score them (same objects, faster)",
+    "sim": "run the embedded simulator and its bridge alone",
+    "record": "record any driver's topics into a rosbag2 (mcap)",
+    "dataset": "build a training store from bags, or collect one from the simulator",
+    "train": "train a world model; resumable",
+}
+
+
+def usage() -> str:
+    """The list of sub-commands."""
+    rows = "\n".join(f"  wm {name:<8} {text}" for name, text in COMMANDS.items())
+    return f"usage: wm COMMAND [options]\n\n{rows}\n\n`wm COMMAND --help` lists its options."
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point. A user's error ends with one clear message and exit code 2."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    # The ROS wheels do not set it, and rclpy's ament look-ups need it.
+    os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        sys.exit(0 if argv else 2)
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        print(f"wm: unknown command '{name}'\n\n{usage()}", file=sys.stderr)
+        sys.exit(2)
+    module = importlib.import_module(f"wm_training.commands.{name}")
+    try:
+        module.main(tyro.cli(module.Args, args=rest, prog=f"wm {name}"))
+    except UserError as error:
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

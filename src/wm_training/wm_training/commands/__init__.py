@@ -1,0 +1,1 @@
+"""Sub-commands of ``wm``, one module each: an ``Args`` dataclass and ``main(args)``."""

@@ -1,0 +1,103 @@
+"""``wm dataset``: training stores from bags, or straight from the simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from wm_dynamics.errors import UserError
+
+
+@dataclass(frozen=True)
+class Build:
+    """Turn recorded bags into a training store (appends when the store exists)."""
+
+    bags: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Bag directories or .mcap files."""
+    out: Path = Path("data/store")
+    """Store to write."""
+    role_name: str = "ego_vehicle"
+    """Role name of the recorded vehicle."""
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Drive imperfect experts through towns of the embedded simulator."""
+
+    towns: tuple[str, ...] = tuple(f"train{i:02d}" for i in range(1, 7))
+    """Towns to drive in."""
+    frames: int = 60_000
+    """Frames per town (10 a second)."""
+    seed: int = 0
+    """Seed of routes, traffic and errors."""
+    out: Path = Path("data/collected")
+    """Folder that gets one store per town."""
+    processes: int = 2
+    """Simulators run at once."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """Describe training stores."""
+
+    stores: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Store directories."""
+
+
+@tyro.conf.configure(tyro.conf.OmitArgPrefixes)
+@dataclass(frozen=True)
+class Args:
+    """Training stores: build, collect, info."""
+
+    action: (
+        Annotated[Build, tyro.conf.subcommand("build", prefix_name=False)]
+        | Annotated[Collect, tyro.conf.subcommand("collect", prefix_name=False)]
+        | Annotated[Info, tyro.conf.subcommand("info", prefix_name=False)]
+    )
+
+
+def main(args: Args) -> None:
+    """Dispatch."""
+    actions = {Build: build, Collect: collect, Info: info}
+    actions[type(args.action)](args.action)
+
+
+def build(args: Build) -> None:
+    """``wm dataset build``."""
+    from wm_training.from_bag import build_store
+
+    if not args.bags:
+        raise UserError("name at least one bag: wm dataset build BAG [BAG ...] --out STORE")
+    build_store(args.bags, args.out, args.role_name, Console())
+
+
+def collect(args: Collect) -> None:
+    """``wm dataset collect``."""
+    from wm_sim.town_files import load_town
+    from wm_training.collect import CollectJob
+    from wm_training.collect import collect as run
+
+    for town in args.towns:
+        load_town(town)
+    jobs = [CollectJob(t, args.frames, args.seed, args.out / t) for t in args.towns]
+    run(jobs, args.processes)
+
+
+def info(args: Info) -> None:
+    """``wm dataset info``."""
+    from wm_training.store import Store
+
+    console = Console()
+    for path in args.stores:
+        store = Store.open(path)
+        console.print(
+            f"{path}: {store.frames} frames ({store.frames * store.frame_dt / 3600:.2f} h) in "
+            f"{len(store.starts) - 1} episodes, hash {store.hash}"
+        )
+        for name in store.labels:
+            values = store.label(name)
+            console.print(f"  {name:<16} mean {values.mean():8.4f}  max {values.max():8.3f}")

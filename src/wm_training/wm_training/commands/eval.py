@@ -1,0 +1,93 @@
+"""``wm eval``: closed-loop evaluation in process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from wm_dynamics.errors import UserError
+from wm_planner.config_files import load_planner_config
+from wm_planner.paths import DEFAULT_MODEL, model_path
+from wm_training.drivers import DRIVERS
+from wm_training.evaluation import evaluate
+from wm_training.report import print_summary, route_table, write_json
+from wm_training.scoring import summarise
+from wm_training.suites import SUITES, RouteTask, suite_tasks
+
+
+@dataclass(frozen=True)
+class Args:
+    """Drive a suite of routes in process and score it."""
+
+    suite: str | None = None
+    """Named suite; see the list in docs/evaluation.md. Replaces --town, --routes and --traffic."""
+    town: str = "test01"
+    """Town to drive in when no suite is named."""
+    routes: int = 3
+    """Number of routes."""
+    traffic: int = 20
+    """Number of other cars."""
+    seed: int = 0
+    """Seed of traffic and planner."""
+    driver: str = "planner"
+    """planner, blind (knows only its own motion), untrained (random weights) or expert."""
+    model: str = DEFAULT_MODEL
+    """Model directory, or the name of a shipped model."""
+    planner: Path | None = None
+    """Planner parameter file (default: config/planner.yaml)."""
+    processes: int = 2
+    """Simulators run at once, one town each."""
+    json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
+    """Write the machine-readable report here."""
+
+
+def tasks_of(args: Args) -> tuple[str, list[RouteTask]]:
+    """(suite name, tasks) of the arguments.
+
+    Raises:
+        UserError: unknown suite or town.
+    """
+    if args.suite is not None:
+        return args.suite, suite_tasks(args.suite, args.seed)
+    from wm_sim.town_files import load_town
+
+    load_town(args.town)
+    tasks = [RouteTask(args.town, i, args.traffic, args.seed) for i in range(args.routes)]
+    return f"{args.town}-traffic{args.traffic}", tasks
+
+
+def main(args: Args) -> None:
+    """Run the evaluation."""
+    if args.driver not in DRIVERS:
+        raise UserError(f"unknown driver '{args.driver}'; known drivers: {', '.join(DRIVERS)}")
+    if args.suite is not None and args.suite not in SUITES:
+        raise UserError(f"unknown suite '{args.suite}'; known suites: {', '.join(SUITES)}")
+    console = Console()
+    suite, tasks = tasks_of(args)
+    model = model_path(args.model)
+    planner = load_planner_config(args.planner)
+    drives = []
+
+    def progress(drive) -> None:
+        drives.append(drive)
+        r = drive.result
+        console.print(
+            f"[{len(drives)}/{len(tasks)}] {r.town} route {r.route}: {r.outcome}, "
+            f"{r.route_completion:.0f} % of {r.length_m:.0f} m, {r.red_lights} red lights"
+        )
+
+    drives = evaluate(tasks, args.driver, model, planner, args.processes, progress)
+    plan_ms = [ms for drive in drives for ms in drive.plan_ms]
+    report = summarise(
+        [d.result for d in drives], plan_ms, planner.deadline_ms,
+        seed=args.seed, model=str(args.model), suite=suite, driver=args.driver,
+    )  # fmt: skip
+    console.print(route_table(drives, planner.deadline_ms, f"{args.driver} on {suite}"))
+    print_summary(console, report["summary"])
+    if args.json is not None:
+        write_json(args.json, report)
+        console.print(f"report: {args.json}")

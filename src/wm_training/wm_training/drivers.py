@@ -1,0 +1,62 @@
+"""Who can drive: one table of drivers behind one protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from wm_dynamics.errors import UserError
+from wm_perception.frame import Command, SceneFrame
+from wm_perception.scene import Scene
+from wm_planner.planner_config import PlannerConfig
+
+DRIVERS = ("planner", "blind", "untrained", "expert")
+
+
+class Driver(Protocol):
+    """Anything that drives."""
+
+    def reset(self, scene: Scene, seed: int = 0) -> None:
+        """Begin a route."""
+
+    def drive(self, frame: SceneFrame) -> Command:
+        """The command for this frame."""
+        ...
+
+
+def model_backends(name: str, model_path: Path):
+    """(perceiving backend, imagining backend) of a model driver.
+
+    Raises:
+        UserError: unknown driver, or the model cannot be loaded.
+    """
+    from wm_dynamics.backend import TorchBackend
+    from wm_dynamics.blind import BlindImaginer
+    from wm_dynamics.checkpoint import load_checkpoint
+    from wm_dynamics.model import WorldModel
+
+    model = load_checkpoint(model_path)
+    if name == "untrained":
+        model = WorldModel.untrained(model.config, seed=0)
+    if name == "blind":
+        blind = TorchBackend(BlindImaginer(model))
+        return blind, blind
+    if name not in DRIVERS:
+        raise UserError(f"unknown driver '{name}'; known drivers: {', '.join(DRIVERS)}")
+    backend = TorchBackend(model)
+    return backend, backend
+
+
+def make_driver(name: str, model_path: Path, config: PlannerConfig | None = None) -> Driver:
+    """The driver called ``name``.
+
+    Raises:
+        UserError: unknown driver, or the model cannot be loaded.
+    """
+    if name == "expert":
+        from wm_sim.expert import Expert
+
+        return Expert()
+    from wm_planner.driver import PlannerDriver
+
+    return PlannerDriver(*model_backends(name, model_path), config)

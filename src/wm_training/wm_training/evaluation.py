@@ -1,0 +1,125 @@
+"""Closed-loop evaluation in process: the driver's and the simulator's own objects, no ROS."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wm_planner.planner_config import PlannerConfig
+from wm_training.drivers import Driver, make_driver
+from wm_training.scoring import RouteResult, RouteScorer
+from wm_training.suites import RouteTask
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One evaluated route: the result, and the wall time of every plan, ms."""
+
+    result: RouteResult
+    plan_ms: list[float]
+
+
+@dataclass(frozen=True)
+class EvalJob:
+    """What one evaluation process needs to know."""
+
+    driver: str
+    model: Path
+    planner: PlannerConfig
+    tasks: tuple[RouteTask, ...]
+
+
+def drive_route(
+    simulator, driver: Driver, task: RouteTask, watch: Callable | None = None
+) -> Drive:
+    """Drive one route to its end.
+
+    Args:
+        simulator: a ``wm_sim.simulator.Simulator`` of the task's town.
+        driver: who drives.
+        task: the route.
+        watch: called with (scene, frame, driver, scorer) after every command.
+    """
+    scene = simulator.start_route(task.route, seed=task.seed, traffic=task.traffic)
+    driver.reset(scene, task.seed)
+    scorer = RouteScorer(scene)
+    plan_ms: list[float] = []
+    frame = simulator.frame()
+    while scorer.update(frame) is None:
+        command = driver.drive(frame)
+        plan = getattr(driver, "plan", None)
+        if plan is not None:
+            plan_ms.append(plan.plan_ms)
+        if watch is not None:
+            watch(scene, frame, driver, scorer)
+        frame = simulator.step(command)
+    return Drive(scorer.result(task.town, task.route), plan_ms)
+
+
+def run_job(job: EvalJob, report: Callable[[Drive], None]) -> None:
+    """Drive all tasks of a job; they must share one town."""
+    import torch
+
+    from wm_sim.simulator import Simulator
+
+    torch.set_num_threads(1)
+    driver = make_driver(job.driver, job.model, job.planner)
+    simulator = Simulator(job.tasks[0].town, frame_dt=job.planner.frame_dt)
+    for task in job.tasks:
+        report(drive_route(simulator, driver, task))
+    simulator.close()
+
+
+def _worker(job: EvalJob, reports: multiprocessing.Queue) -> None:
+    run_job(job, reports.put)
+    reports.put(None)
+
+
+def evaluate(
+    tasks: list[RouteTask],
+    driver: str,
+    model: Path,
+    planner: PlannerConfig,
+    processes: int = 2,
+    on_route: Callable[[Drive], None] = lambda drive: None,
+) -> list[Drive]:
+    """Drive all tasks, one town per process, in the tasks' order.
+
+    Raises:
+        RuntimeError: a worker died.
+    """
+    towns = list(dict.fromkeys(task.town for task in tasks))
+    jobs = [
+        EvalJob(driver, model, planner, tuple(t for t in tasks if t.town == town))
+        for town in towns
+    ]
+    context = multiprocessing.get_context("spawn")
+    reports: multiprocessing.Queue = context.Queue()
+    running: list[multiprocessing.process.BaseProcess] = []
+    drives: list[Drive] = []
+    finished = 0
+    try:
+        while finished < len(towns):
+            while jobs and len(running) - finished < processes:
+                process = context.Process(target=_worker, args=(jobs.pop(0), reports), daemon=True)
+                process.start()
+                running.append(process)
+            try:
+                drive = reports.get(timeout=1.0)
+            except queue.Empty:
+                if any(p.exitcode not in (None, 0) for p in running):
+                    raise RuntimeError("an evaluation process stopped, see above") from None
+                continue
+            if drive is None:
+                finished += 1
+            else:
+                drives.append(drive)
+                on_route(drive)
+    finally:
+        for process in running:
+            process.terminate()
+    order = {(task.town, task.route): i for i, task in enumerate(tasks)}
+    return sorted(drives, key=lambda d: order[d.result.town, d.result.route])

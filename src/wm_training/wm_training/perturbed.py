@@ -1,0 +1,140 @@
+"""Imperfect teachers: the expert with lapses, noise and recklessness.
+
+A world model learns what crashing, leaving the road and running a red light look like only from
+drivers who do so. Each style below exists for one thing that a model trained on clean driving gets
+wrong, see docs/training.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wm_perception.frame import Command, SceneFrame
+from wm_perception.scene import Scene
+from wm_sim.expert import Expert, ExpertStyle
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How often and how hard one kind of driver errs; rates are per second.
+
+    Attributes:
+        share: part of all episodes driven like this.
+        deaf_traffic, deaf_lights: share of the time without regard for them.
+        burst_rate: starts of noise bursts.
+        steer_std, accel_std: size of a burst.
+        drift_std: lateral offset from the route, m, redrawn with every burst.
+        creep_rate: starts of short pushes on the throttle while standing still.
+        jitter: white noise on steer and accel.
+        random: ignore the expert, wander.
+    """
+
+    share: float
+    deaf_traffic: float = 0.0
+    deaf_lights: float = 0.0
+    burst_rate: float = 0.0
+    steer_std: float = 0.0
+    accel_std: float = 0.0
+    drift_std: float = 0.0
+    creep_rate: float = 0.0
+    jitter: tuple[float, float] = (0.02, 0.05)
+    random: bool = False
+
+
+HABITS: dict[str, Habit] = {
+    "clean": Habit(0.15),
+    "noisy": Habit(
+        0.3, burst_rate=0.6, steer_std=0.3, accel_std=0.6, drift_std=1.5, creep_rate=0.2,
+        jitter=(0.05, 0.12),
+    ),
+    # Drives up to standing cars and red lights without braking: otherwise the model learns that
+    # whoever keeps moving has a moving leader, and imagines that leaders leave.
+    "reckless": Habit(
+        0.27, deaf_traffic=0.9, deaf_lights=0.75, burst_rate=0.2, steer_std=0.1, accel_std=0.4,
+        jitter=(0.03, 0.1),
+    ),
+    # Wakes up late, and creeps at red lights and in queues: otherwise a moving ego means green.
+    "distracted": Habit(
+        0.23, deaf_traffic=0.45, deaf_lights=0.45, burst_rate=0.2, accel_std=0.5, creep_rate=0.5,
+        jitter=(0.03, 0.1),
+    ),
+    "random": Habit(0.05, random=True),
+}  # fmt: skip
+ATTENTION_S = (0.8, 4.0)  # how long a driver stays deaf or attentive
+STANDING_MPS = 0.3
+
+
+class PerturbedExpert:
+    """An expert with a habit. Seeded; the same seed errs the same way."""
+
+    def __init__(self, habit: Habit, rng: np.random.Generator, frame_dt: float = 0.1):
+        self._habit, self._rng, self._dt = habit, rng, frame_dt
+        self._cruise = rng.uniform(5.0, 11.0)
+        self._offset = 0.0
+        self._expert = Expert()
+        self._attention_left = self._burst_left = self._creep_left = 0
+        self._burst = np.zeros(2)
+        self._wander = np.zeros(2)
+        self._creep = 0.0
+
+    def reset(self, scene: Scene, seed: int = 0) -> None:
+        """Begin a route."""
+        self._scene = scene
+        self._expert.reset(scene)
+
+    def drive(self, frame: SceneFrame) -> Command:
+        """The command for this frame, errors included."""
+        rng, habit = self._rng, self._habit
+        if habit.random:
+            return self._wandering()
+        self._shift_attention()
+        wish = self._expert.drive(frame)
+        action = np.array([wish.steer, wish.accel]) + self._burst_noise()
+        action += self._creeping(frame) + rng.normal(0.0, habit.jitter)
+        steer, accel = np.clip(action, -1.0, 1.0)
+        return Command(float(steer), float(accel))
+
+    def _starts(self, rate: float) -> bool:
+        return bool(self._rng.random() < rate * self._dt)
+
+    def _frames(self, low_s: float, high_s: float) -> int:
+        return int(self._rng.uniform(low_s, high_s) / self._dt)
+
+    def _shift_attention(self) -> None:
+        self._attention_left -= 1
+        if self._attention_left > 0:
+            return
+        self._attention_left = self._frames(*ATTENTION_S)
+        self._expert.style = ExpertStyle(
+            cruise_mps=self._cruise,
+            offset_m=self._offset,
+            heeds_traffic=self._rng.random() >= self._habit.deaf_traffic,
+            heeds_lights=self._rng.random() >= self._habit.deaf_lights,
+        )
+
+    def _burst_noise(self) -> np.ndarray:
+        rng, habit = self._rng, self._habit
+        if self._burst_left <= 0 and self._starts(habit.burst_rate):
+            self._burst_left = self._frames(0.3, 2.0)
+            self._burst = rng.normal(0.0, [habit.steer_std, habit.accel_std])
+            if rng.random() < 0.5:
+                self._burst[0] = 0.0
+            self._offset = rng.normal(0.0, habit.drift_std) if rng.random() < 0.3 else 0.0
+            self._attention_left = 0
+        self._burst_left -= 1
+        return self._burst if self._burst_left >= 0 else np.zeros(2)
+
+    def _creeping(self, frame: SceneFrame) -> np.ndarray:
+        if self._creep_left <= 0 and frame.ego.speed_mps < STANDING_MPS:
+            if self._starts(self._habit.creep_rate):
+                self._creep_left = self._frames(0.3, 1.6)
+                self._creep = self._rng.uniform(0.4, 1.6)
+        self._creep_left -= 1
+        return np.array([0.0, self._creep if self._creep_left >= 0 else 0.0])
+
+    def _wandering(self) -> Command:
+        self._wander = 0.93 * self._wander + self._rng.normal(0.0, [0.1, 0.2])
+        steer, accel = np.clip(self._wander + [0.0, 0.15], -1.0, 1.0)
+        return Command(float(steer), float(accel))

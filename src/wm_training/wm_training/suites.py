@@ -1,0 +1,51 @@
+"""Named sets of routes. Test towns and their routes are used for nothing but these suites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wm_dynamics.errors import UserError
+
+
+@dataclass(frozen=True)
+class RouteTask:
+    """One route to drive."""
+
+    town: str
+    route: int
+    traffic: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Towns x the first ``routes`` routes of each, with ``traffic`` other cars."""
+
+    towns: tuple[str, ...]
+    routes: int
+    traffic: int
+
+
+SUITES: dict[str, Suite] = {
+    "test-notraffic": Suite(("test01", "test02"), 15, 0),
+    "test-traffic": Suite(("test01", "test02"), 15, 20),
+    "val-notraffic": Suite(("val01", "val02"), 10, 0),
+    "val-traffic": Suite(("val01", "val02"), 10, 20),
+    "tiny": Suite(("tiny",), 2, 4),
+}
+
+
+def suite_tasks(name: str, seed: int) -> list[RouteTask]:
+    """The tasks of a named suite.
+
+    Raises:
+        UserError: there is no such suite.
+    """
+    if name not in SUITES:
+        raise UserError(f"unknown suite '{name}'; known suites: {', '.join(SUITES)}")
+    suite = SUITES[name]
+    return [
+        RouteTask(town, route, suite.traffic, seed)
+        for town in suite.towns
+        for route in range(suite.routes)
+    ]

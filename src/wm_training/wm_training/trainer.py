@@ -1,0 +1,276 @@
+"""Trains a world model: ego dynamics first (seconds), then the recurrent model (minutes)."""
+
+from __future__ import annotations
+
+import copy
+import math
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from wm_dynamics.checkpoint import save_checkpoint
+from wm_dynamics.config import SIZES, ModelConfig
+from wm_dynamics.errors import UserError
+from wm_dynamics.heads import HEADS
+from wm_dynamics.model import WorldModel
+from wm_training.losses import ego_loss, world_model_loss
+from wm_training.sampler import WindowSampler
+from wm_training.store import Store
+from wm_training.train_config import TrainConfig
+from wm_training.train_state import read_facts, restore_state, save_state
+from wm_training.validation import validate
+
+STATE_FILE = "training_state.safetensors"
+Report = Callable[[str, int, dict[str, float]], None]  # (phase, step, averaged scalars)
+
+
+class Trainer:
+    """One run: owns model, moving average, optimiser, sampler and the output directory.
+
+    The output directory holds the shippable checkpoint (moving-average weights) and, beside it,
+    ``training_state.safetensors`` to continue from.
+
+    Args:
+        config: settings.
+        store: training data.
+        out: output directory.
+        validation: held-out data, or None.
+        device: "cpu" or "cuda".
+        report: called with averaged losses; phases "ego", "train", "validation".
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        store: Store,
+        out: Path | str,
+        validation: Store | None = None,
+        device: str = "cpu",
+        report: Report = lambda phase, step, scalars: None,
+    ):
+        if (config.steps is None) == (config.minutes is None):
+            raise UserError("give the budget either in steps or in minutes")
+        if config.size not in SIZES:
+            raise UserError(f"unknown size {config.size!r}; choose one of {', '.join(SIZES)}")
+        if config.length < config.loss.horizon + 3:
+            raise UserError(f"windows of {config.length} steps are too short to imagine "
+                            f"{config.loss.horizon} steps in them")  # fmt: skip
+        model_config = SIZES[config.size]
+        for data in (store, validation):
+            if data is not None:
+                _check_fits(data, model_config)
+        self.config, self.store, self.validation = config, store, validation
+        self.out, self.device, self.report = Path(out), torch.device(device), report
+        torch.manual_seed(config.seed)
+        self.stride = round(model_config.dt / store.frame_dt)
+        self.columns = {name: i for i, name in enumerate(store.labels)}
+        self.sampler = WindowSampler(store, config.length, self.stride, config.seed)
+        self.model = WorldModel.untrained(model_config, config.seed).to(self.device).train()
+        self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
+        # The ego net has its own phase and optimiser.
+        self.learned = [p for n, p in self.model.named_parameters() if not n.startswith("ego.")]
+        self.optimizer = torch.optim.AdamW(
+            self.learned, config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
+        )
+        self.step, self.elapsed_s = 0, 0.0
+        self.ego_trained = False
+        self.stop_requested = False
+
+    @classmethod
+    def resume(cls, store: Store, out: Path | str, budget: dict, **kwargs) -> Trainer:
+        """Continue the run in ``out``.
+
+        Args:
+            store: the same training data.
+            out: directory of the run.
+            budget: {"steps": n} or {"minutes": m} to replace the saved total, or {}.
+            kwargs: as for the constructor.
+        """
+        path = Path(out) / STATE_FILE
+        facts = read_facts(path)
+        config = facts["config"]
+        if budget:
+            config |= {"steps": None, "minutes": None} | budget
+        if facts["data_hash"] != store.hash:
+            raise UserError(f"{out} was trained on other data (hash {facts['data_hash']}, "
+                            f"these stores {store.hash}); give the same stores")  # fmt: skip
+        trainer = cls(TrainConfig.model_validate(config), store, out, **kwargs)
+        restore_state(path, trainer.model, trainer.ema, trainer.optimizer)
+        trainer.sampler.restore(facts["sampler"])
+        trainer.step, trainer.elapsed_s = facts["step"], facts["elapsed_s"]
+        trainer.ego_trained = True
+        return trainer
+
+    # ------------------------------------------------------------------ the run
+
+    def fit(self, until: int | None = None) -> dict[str, float]:
+        """Train to the end of the budget, to step ``until``, or to a Ctrl-C; then save.
+
+        Returns:
+            Validation metrics (empty without validation data or when stopped early).
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        with self._interruptible():
+            if not self.ego_trained:
+                self._fit_ego()
+            saved = time.monotonic()
+            sums: dict[str, torch.Tensor | float] = defaultdict(float)
+            window_start, window_steps = time.monotonic(), 0
+            while not self.stop_requested and self.fraction < 1.0 and self.step != until:
+                begin = time.monotonic()
+                for name, value in self._train_step().items():
+                    sums[name] = sums[name] + value
+                self.elapsed_s += time.monotonic() - begin
+                window_steps += 1
+                if window_steps == self.config.log_every:
+                    took = time.monotonic() - window_start
+                    frames = window_steps * self.config.batch * self.config.length
+                    scalars = {k: float(v) / window_steps for k, v in sums.items()}
+                    self.report("train", self.step, scalars | {"frames_per_s": frames / took})
+                    sums.clear()
+                    window_start, window_steps = time.monotonic(), 0
+                if time.monotonic() - saved > self.config.save_every_s:
+                    self.save(self._validate())
+                    saved = time.monotonic()
+            done = self.fraction >= 1.0
+        metrics = self._validate() if done else {}
+        self.save(metrics)
+        return metrics
+
+    @property
+    def fraction(self) -> float:
+        """Share of the budget spent, 0 to 1."""
+        if self.config.steps is not None:
+            return self.step / self.config.steps
+        return self.elapsed_s / (60.0 * self.config.minutes)
+
+    def save(self, metrics: dict[str, float]) -> None:
+        """Write the checkpoint (moving average) and the state to continue from."""
+        save_checkpoint(
+            self.ema,
+            self.out,
+            data_hash=self.store.hash,
+            steps=self.step,
+            frames=self.step * self.config.batch * self.config.length,
+            minutes=round(self.elapsed_s / 60.0, 2),
+            training=self.config.model_dump(),
+            metrics=metrics,
+        )
+        facts = {
+            "config": self.config.model_dump(),
+            "data_hash": self.store.hash,
+            "sampler": self.sampler.state(),
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+        }
+        save_state(self.out / STATE_FILE, self.model, self.ema, self.optimizer, facts)
+
+    # ------------------------------------------------------------------ parts
+
+    def _fit_ego(self) -> None:
+        """Phase 1: the ego net, in float32, with its own learning-rate schedule."""
+        config, ego = self.config, self.model.ego
+        optimizer = torch.optim.Adam(ego.parameters(), config.ego_learning_rate)
+        for step in range(config.ego_steps):
+            if self.stop_requested:
+                raise UserError("stopped before the ego dynamics were learned; nothing was saved")
+            optimizer.param_groups[0]["lr"] = config.ego_learning_rate * max(
+                0.02, 1.0 - step / config.ego_steps
+            )
+            batch = self._to_device(self.sampler.ego_batch(config.ego_batch, config.ego_horizon))
+            loss = ego_loss(ego, batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if (step + 1) % 200 == 0 or step + 1 == config.ego_steps:
+                self.report("ego", step + 1, {"ego_loss": loss.item()})
+        self.ema.ego.load_state_dict(ego.state_dict())
+        self.ego_trained = True
+
+    def _train_step(self) -> dict[str, torch.Tensor]:
+        """One optimiser step of phase 2; returns the loss parts."""
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        batch = self._to_device(self.sampler.batch(config.batch))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
+            loss, parts = world_model_loss(self.model, batch, self.columns, config.loss)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"loss is not finite at step {self.step}; the last save is intact, resume with a "
+                "lower learning rate"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        parts["grad_norm"] = torch.nn.utils.clip_grad_norm_(self.learned, config.clip)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(config.ema, self.step / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.ema.parameters()), list(self.model.parameters()), 1.0 - decay
+            )
+        return parts
+
+    def learning_rate(self) -> float:
+        """Linear warm-up in steps, then a cosine over the budget to the final fraction."""
+        config = self.config
+        warm = min(1.0, (self.step + 1) / config.warmup)
+        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.fraction)))
+        low = config.final_learning_rate
+        return config.learning_rate * warm * (low + (1.0 - low) * cosine)
+
+    def _validate(self) -> dict[str, float]:
+        if self.validation is None:
+            return {}
+        metrics = validate(self.ema.eval(), self.validation, stride=self.stride)
+        self.report("validation", self.step, metrics)
+        return metrics
+
+    def _to_device(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {key: value.to(self.device) for key, value in batch.items()}
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM ask for a stop after the current step instead of raising."""
+
+        def request(signum, frame) -> None:
+            self.stop_requested = True
+
+        try:
+            before = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not the main thread: the caller handles signals
+            before = {}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _check_fits(store: Store, config: ModelConfig) -> None:
+    """Refuse data the model cannot be trained on.
+
+    Raises:
+        UserError: naming the column and both shapes.
+    """
+    labels = {head.label for head in HEADS} | {h.presence for h in HEADS if h.presence}
+    missing = sorted(labels - set(store.labels))
+    if missing:
+        raise UserError(f"the training store lacks the labels {missing}; build it again")
+    side, route = store.bev[0].shape[-1], store.columns["route"].shape[1]
+    if side != config.bev_size or route != config.route_dim:
+        raise UserError(
+            f"the training store has {side} px masks and {route} route numbers, this model size "
+            f"wants {config.bev_size} and {config.route_dim}; build the store again"
+        )
+    stride = config.dt / store.frame_dt
+    if abs(stride - round(stride)) > 1e-6:
+        raise UserError(
+            f"frames {store.frame_dt} s apart do not divide the model's step of {config.dt} s"
+        )
