@@ -34,6 +34,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(STAMP): $(INSTALLED) | $(BIN)/python
+	@echo "Installing into $(VENV): some minutes the first time, seconds afterwards."
 	$(PIP) install -q -c $(CONSTRAINTS) $(PIP_FLAGS) -r build_backend/requirements.txt
 	$(PIP) install -q -c $(CONSTRAINTS) $(PIP_FLAGS) --no-build-isolation -e '.[dev]'
 	touch $@

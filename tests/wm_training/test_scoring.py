@@ -73,7 +73,9 @@ def test_standing_still_is_blocked_after_ninety_seconds():
 
 def test_summary_has_the_stable_keys():
     results = [drive(make_scene(), np.arange(0, 106, 0.5)) for _ in range(2)]
-    report = summarise(results, [10.0, 30.0, 200.0], 100.0, seed=0, model="m", suite="s", driver="d")
+    report = summarise(
+        results, [10.0, 30.0, 200.0], 100.0, seed=0, model="m", suite="s", driver="d"
+    )
     expected = {
         "route_completion", "driving_score", "collisions_per_km", "red_lights_per_km",
         "offroad_fraction", "plan_ms_p50", "plan_ms_p99", "deadline_miss_rate", "routes", "seed",

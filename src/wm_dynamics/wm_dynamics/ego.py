@@ -44,7 +44,7 @@ class EgoNet(nn.Module):
         return following, motion
 
     def roll(self, state: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """state (N, 5), actions (N, H, 2) -> states (N, H, 5) after each step, motions (N, H, 3)."""
+        """state (N, 5), actions (N, H, 2) -> states (N, H, 5) and motions (N, H, 3) per step."""
         states, motions = [], []
         for t in range(actions.shape[1]):
             state, motion = self(state, actions[:, t])

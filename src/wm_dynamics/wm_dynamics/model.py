@@ -43,6 +43,9 @@ class WorldModel(nn.Module):
         self.decoder = Decoder(
             features, config.decoder_channels, config.bev_channels, config.bev_size
         )
+        # Same weights, channels innermost in memory, as ``unpack_bev`` delivers the masks.
+        self.encoder.to(memory_format=torch.channels_last)
+        self.decoder.to(memory_format=torch.channels_last)
         self._fast: FastImagination | None = None
         self._hash = ""
 
@@ -152,7 +155,7 @@ class WorldModel(nn.Module):
         """Posterior states along training windows.
 
         Args:
-            masks: (B, T, C, S, S) float 0/1.
+            masks: (B, T, C, S, S) 0/1.
             batch: "state" (B, T, 5), "route" (B, T, R), "action" (B, T, 2), "motion" (B, T, 3).
         """
         shape = masks.shape[:2]

@@ -31,6 +31,7 @@ class DiagnosticsPublisher:
         errors: list[str],
         counts: Mapping[str, int] | None = None,
         texts: Mapping[str, str] | None = None,
+        values: Mapping[str, object] | None = None,
     ) -> None:
         """One status: ERROR with ``errors``, WARN when a count rose since the last report.
 
@@ -39,6 +40,7 @@ class DiagnosticsPublisher:
             errors: what is wrong right now.
             counts: kind of problem -> count since the start.
             texts: kind -> latest text.
+            values: figures to show that are no problems.
         """
         counts, texts = dict(counts or {}), texts or {}
         before = self._counts.get(name, {})
@@ -56,7 +58,10 @@ class DiagnosticsPublisher:
                 name=f"{self._prefix}: {name}",
                 message="; ".join(errors + warnings) or "ok",
                 hardware_id=self._role,
-                values=[KeyValue(key=k, value=str(n)) for k, n in sorted(counts.items())],
+                values=[
+                    KeyValue(key=k, value=str(n))
+                    for k, n in sorted({**counts, **(values or {})}.items())
+                ],
             )
         )
         for text in errors + ([] if errors else warnings):

@@ -166,10 +166,10 @@ class PerceptionNode:
         self._diagnostics.send()
 
 
-def main(args: list[str] | None = None) -> None:
+def main(args: list[str] | None = None) -> int:
     """Entry point of ``perception_node``."""
-    sys.exit(run(PerceptionNode, args))
+    return run(PerceptionNode, args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

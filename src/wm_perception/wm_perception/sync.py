@@ -15,7 +15,7 @@ frame; the samples are re-matched through the stamped speed magnitude of the veh
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wm_perception import messages
 from wm_perception.frame import LightState, SceneFrame
@@ -76,15 +76,15 @@ class FrameAssembler:
         self._size_fixed = ego_size_m is not None
         self._size = ego_size_m or messages.DEFAULT_EGO_SIZE_M
         self._ego_id: int | None = None
+        self._lights: dict[int, LightState] = {}
+        self._speeds: deque = deque(maxlen=MAX_PENDING)
         self._needed = STAMPED + (("image",) if want_image else ())
         self._reset()
 
     def _reset(self) -> None:
         self._partials: list[_Partial] = []
         self._last_stamp: dict[str, int] = {}
-        self._speeds: deque = deque(maxlen=MAX_PENDING)
         self._speed = None
-        self._lights: dict[int, LightState] = getattr(self, "_lights", {})
         self._contacts: list[int] = []
         self._crossings: list[tuple[int, tuple[int, ...]]] = []
         self._last: SceneFrame | None = None
@@ -141,6 +141,7 @@ class FrameAssembler:
                 "the source was restarted, or two sources publish",
             )
             self._reset()
+            self._speeds = deque(list(self._speeds)[-1:], MAX_PENDING)  # may be of the new time
             self._scenes.restart(stamp)
         self._last_stamp[key] = stamp
         if self._last and stamp <= self._last.stamp_ns + TOLERANCE_NS:
@@ -247,4 +248,6 @@ class FrameAssembler:
             return None
         self.scene = scene
         frame, self._held = self._held, None
+        if not frame.light_states:  # held at the start, until the lights were known
+            frame = replace(frame, light_states=dict(self._lights))
         return frame

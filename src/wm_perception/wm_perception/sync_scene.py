@@ -121,7 +121,7 @@ class SceneAssembler:
             MessageError: the route cannot be driven (it has no length).
         """
         self._apply_routes(limit_ns)
-        if self.waiting_for():
+        if self.waiting_for() or self._town is None or self._route is None:
             return None
         if self._scene is None:
             try:

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 # 30 m/s. Above openpilot's ISO 11270 value of 3.0 on purpose: the planner's own comfort cost acts
 # from 2.2, so normal driving never meets this limit.
 LATERAL_ACCELERATION_MPS2 = 4.0
-# Autoware's nominal steer rate is 1.0 rad/s at the road wheel; steering actuators reach about 1.2.
-# A command may lead its actuator, so 1.5 passes what a vehicle can follow and stops only sign-to-
-# sign jumps, which are a fault of the planner.
+# Autoware's nominal steer rate is 1.0 rad/s at the road wheel, and actuators do no more (embedded
+# simulator: 0.8). A command may lead its actuator, so 1.5 passes all that a vehicle can follow and
+# stops only sign-to-sign jumps, which are a fault of the planner.
 STEER_RATE_RADPS = 1.5
 # Autoware allows a longitudinal jerk of 80 m/s^3 near standstill. Releasing the brake and opening
 # the throttle get half of it; braking gets full effect within one 10 Hz frame, because a gate that

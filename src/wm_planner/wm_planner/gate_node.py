@@ -12,7 +12,6 @@ import time
 
 import numpy as np
 from carla_msgs.msg import CarlaEgoVehicleControl
-from pydantic import Field
 
 from wm_msgs.msg import SafetyRule, SafetyState
 from wm_perception import messages
@@ -20,7 +19,6 @@ from wm_perception.conventions import to_vehicle_control, yaw_from_quaternion
 from wm_perception.diagnostics import DiagnosticsPublisher
 from wm_perception.node_tools import create_node, header, publisher, run, steady_timer, subscription
 from wm_planner.gate import Gate, GateDecision
-from wm_planner.gate_config import GateConfig
 from wm_planner.gate_events import (
     Ahead,
     Event,
@@ -33,6 +31,7 @@ from wm_planner.gate_events import (
 )
 from wm_planner.gate_rss import arc_curvature, gap_ahead
 from wm_planner.gate_state import GateState
+from wm_planner.node_config import GateNodeConfig
 from wm_planner.parameters import node_parameters
 
 TICK_S = 0.02
@@ -40,12 +39,6 @@ TICK_S = 0.02
 STALL_S = 0.1
 REPORT_S = 1.0
 FLOAT32_MAX = 3.0e38
-
-
-class GateNodeConfig(GateConfig):
-    """Parameters of ``gate_node``; unknown ones are errors."""
-
-    role_name: str = Field("ego_vehicle", min_length=1, description="of the ego vehicle")
 
 
 class GateNode:
@@ -198,8 +191,8 @@ class GateNode:
 
 
 def _float32(value: float) -> float:
-    """A value that fits a float32 field; infinities pass."""
-    return value if math.isinf(value) else max(-FLOAT32_MAX, min(FLOAT32_MAX, value))
+    """A value that fits a float32 field; what is not finite passes as it is."""
+    return max(-FLOAT32_MAX, min(FLOAT32_MAX, value)) if math.isfinite(value) else value
 
 
 def main(args: list[str] | None = None) -> None:

@@ -37,7 +37,7 @@ class BridgeConfig(BaseModel):
     realtime_factor: float = Field(1.0, gt=0)
     frame_dt: float = Field(0.1, gt=0)
     camera: bool = True
-    camera_width: int = Field(128, gt=0)
-    camera_height: int = Field(128, gt=0)
+    camera_width: int = Field(256, gt=0)
+    camera_height: int = Field(144, gt=0)
     wait_for_start: bool = False
     watchdog_s: float = Field(0.5, ge=0)

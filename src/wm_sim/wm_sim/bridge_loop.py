@@ -111,7 +111,7 @@ class BridgeLoop:
 
     def start_route(self, route: int, seed: int, traffic: int, suite: str) -> Started:
         """Pause, begin an episode, publish its latched topics; :meth:`poll` then runs it."""
-        last_ns = self.stamp_ns
+        last_ns = self.stamp_ns if self._frame else None
         self._set_running(False)
         scene = self._source.start_route(route, seed, traffic, suite)
         self._frame = self._source.frame()
@@ -127,9 +127,15 @@ class BridgeLoop:
         return Started(scene.route.length_m, self.stamp_ns)
 
     @property
-    def stamp_ns(self) -> int | None:
-        """Stamp of the current frame on the topics, None before the first episode."""
-        return None if self._frame is None else self._frame.stamp_ns + self._offset_ns
+    def stamp_ns(self) -> int:
+        """Stamp of the current frame on the topics.
+
+        Raises:
+            RuntimeError: no episode has been started.
+        """
+        if self._frame is None:
+            raise RuntimeError("start a route first")
+        return self._frame.stamp_ns + self._offset_ns
 
     def _set_running(self, running: bool) -> None:
         self.running = running
@@ -226,8 +232,7 @@ class BridgeLoop:
         """Publish the current frame and set when the next one is due."""
         self._number += 1
         self._publish_status()
-        if self._frame is not None:
-            self._publish_frame()
+        self._publish_frame(replace(self._source.frame(), stamp_ns=self.stamp_ns))
         if self._config.synchronous:
             self._due_s = self._now() + self._period_s
         else:
@@ -255,10 +260,9 @@ class BridgeLoop:
         self._lights = None
         self._publish("waypoints", build.path(scene, self.stamp_ns))
 
-    def _publish_frame(self) -> None:
+    def _publish_frame(self, frame: SceneFrame) -> None:
         """Everything of one frame: what carries no stamp first, odometry last."""
         role = self._config.role_name
-        frame = replace(self._frame, stamp_ns=self.stamp_ns)
         stamp, ego = frame.stamp_ns, frame.ego
         self._publish("clock", build.clock(stamp))
         if frame.light_states != self._lights:
@@ -275,7 +279,7 @@ class BridgeLoop:
             self._publish("objects", everyone)
             self._publish("ego_objects", others)
         if frame.image is not None and (self._wanted("image") or self._wanted("camera_info")):
-            image, info = build.camera(frame, role, self._fov_deg)
+            image, info = build.camera(stamp, frame.image, role, self._fov_deg)
             self._publish("camera_info", info)
             self._publish("image", image)
         self._publish("tf", build.transform(stamp, ego, role))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from carla_msgs.msg import (
     CarlaBoundingBox,
     CarlaCollisionEvent,
@@ -231,11 +232,13 @@ def lane_invasion(frame: SceneFrame, role: str) -> CarlaLaneInvasionEvent:
     )
 
 
-def camera(frame: SceneFrame, role: str, fov_deg: float) -> tuple[Image, CameraInfo]:
-    """The front image as bgra8 and its intrinsics."""
-    head = header(frame.stamp_ns, f"{role}/{CAMERA}")
+def camera(
+    stamp_ns: int, pixels: np.ndarray, role: str, fov_deg: float
+) -> tuple[Image, CameraInfo]:
+    """The front image (H, W, 3) uint8 RGB as bgra8, and its intrinsics."""
+    head = header(stamp_ns, f"{role}/{CAMERA}")
     image = Image(header=head)
-    fill_image(image, frame.image)
+    fill_image(image, pixels)
     focal = image.width / (2.0 * math.tan(math.radians(fov_deg) / 2.0))
     cx, cy = image.width / 2.0, image.height / 2.0
     info = CameraInfo(

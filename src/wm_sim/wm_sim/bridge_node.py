@@ -134,10 +134,10 @@ class BridgeNode:
         self._simulator.close()
 
 
-def main(args: list[str] | None = None) -> None:
+def main(args: list[str] | None = None) -> int:
     """Entry point of ``bridge_node``."""
-    sys.exit(run(BridgeNode, args, poll=lambda bridge: bridge.loop.poll()))
+    return run(BridgeNode, args, poll=lambda bridge: bridge.loop.poll())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

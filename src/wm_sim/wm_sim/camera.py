@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+
 from wm_dynamics.errors import UserError
 from wm_perception.frame import EgoState, LightBox, LightState, Objects
 from wm_perception.town_map import TownMap
-
 from wm_sim import camera_shaders as shaders
 from wm_sim.camera_props import INSTANCE_FLOATS, instances
 from wm_sim.camera_scene import cube, town_mesh

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from wm_perception.frame import LightBox, LightState, Objects
 
+from wm_perception.frame import LightBox, LightState, Objects
 from wm_sim.camera_shaders import LAMP, PLAIN
 
 INSTANCE_FLOATS = 15

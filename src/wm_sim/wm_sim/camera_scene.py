@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
-from wm_perception.town_map import PIXELS_PER_M, LaneStrip, TownMap
 
+from wm_perception.town_map import PIXELS_PER_M, LaneStrip, TownMap
 from wm_sim.camera_shaders import ASPHALT, FACADE, GRASS, PAVEMENT, PLAIN
 
 PAVEMENT_WIDTH_M = 2.0
@@ -66,7 +67,7 @@ def spindle(sides: int = 6) -> tuple[np.ndarray, np.ndarray]:
     turn = np.arange(sides + 1) * 2 * math.pi / sides
     ring = np.stack([0.5 * np.cos(turn), 0.5 * np.sin(turn), np.full(sides + 1, -0.1)], 1)
     positions, normals = [], []
-    for a, b in zip(ring, ring[1:], strict=False):
+    for a, b in pairwise(ring):
         for face in ((a, b, (0, 0, 0.5)), (b, a, (0, 0, -0.5))):
             face = np.array(face)
             normal = np.cross(face[1] - face[0], face[2] - face[0])
@@ -105,8 +106,8 @@ def _line(border: np.ndarray, marking: str, rgb: tuple) -> list[np.ndarray]:
         along = np.r_[0.0, np.cumsum(np.hypot(*np.diff(border, axis=0).T))]
         starts = np.arange(0.0, along[-1] - DASH_M, DASH_PERIOD_M)
         pieces = [
-            np.stack([np.interp(s + np.linspace(0, DASH_M, 4), along, border[:, i]) for i in (0, 1)], 1)
-            for s in starts
+            np.stack([np.interp(dash, along, border[:, i]) for i in (0, 1)], 1)
+            for dash in starts[:, None] + np.linspace(0.0, DASH_M, 4)
         ]
     half = LINE_WIDTH_M / 2
     return [

@@ -78,10 +78,10 @@ class ExpertNode:
         self._diagnostics.send()
 
 
-def main(args: list[str] | None = None) -> None:
+def main(args: list[str] | None = None) -> int:
     """Entry point of ``expert_node``."""
-    sys.exit(run(ExpertNode, args))
+    return run(ExpertNode, args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from wm_dynamics.errors import UserError
 
+from wm_dynamics.errors import UserError
 from wm_sim.alignment import lane_alignment
 from wm_sim.town_files import TOWN_DIR
 
+_PROJECTION = "<![CDATA[+proj=tmerc +lat_0=0 +lon_0=0]]>"
 MAX_MISALIGNMENT_M = 0.5  # between a SUMO lane and the nearest carla.Map lane centre
 SHAPE_STEP_M = 4.0
 
@@ -151,6 +152,10 @@ def _write_compressed(source: Path, target: Path) -> None:
     """Copy without comments, dates and gzip time, so that the same town gives the same bytes."""
     text = re.sub(r"<!--.*?-->\s*", "", source.read_text(), flags=re.S)
     text = re.sub(r'(<header[^>]*?) date="[^"]*"', r'\1 date=""', text)
+    # netconvert writes no projection, and carla.Map warns about that on every load.
+    text = re.sub(
+        r"(<header[^>]*?)/>", rf"\1><geoReference>{_PROJECTION}</geoReference></header>", text
+    )
     target.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
@@ -182,7 +187,9 @@ def generate(name: str, out: Path) -> str:
             _write_compressed(work / f"b{suffix}", out / f"{name}{suffix}.gz")
     worst, p95 = lane_alignment(out / f"{name}.net.xml.gz", out / f"{name}.xodr.gz")
     if worst > MAX_MISALIGNMENT_M:
-        raise UserError(f"{name}: SUMO and OpenDRIVE lanes are {worst:.2f} m apart; change its seed")
+        raise UserError(
+            f"{name}: SUMO and OpenDRIVE lanes are {worst:.2f} m apart; change its seed"
+        )
     junctions = sum(n.get("type") == "traffic_light" for n in nodes.getroot().iter("node"))
     streets = len(list(edges.getroot().iter("edge"))) // 2
     return f"{name}: {junctions} signalised junctions, {streets} streets, lanes agree within " + (

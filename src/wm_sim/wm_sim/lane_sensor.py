@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import carla
+
 from wm_perception.conventions import wrap_angle
 from wm_perception.frame import EgoState
 

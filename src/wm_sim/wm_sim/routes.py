@@ -9,12 +9,13 @@ import heapq
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import carla
 import numpy as np
+
 from wm_dynamics.errors import UserError
 from wm_perception.route import Route
-
 from wm_sim.town_files import load_town
 
 MIN_LENGTH_M, MAX_LENGTH_M = 300, 400
@@ -160,8 +161,15 @@ class Router:
 
     def _cut(self, path: list[Node], length_m: int, rng: np.random.Generator) -> Route | None:
         """The first ``length_m`` of a path after a random offset, or None when it will not do."""
-        segments = [self._segments[pair] for pair in zip(path, path[1:], strict=False)]
-        junction = np.concatenate([np.full(len(s.points), s.junction) for s in segments])
+        segments = [self._segments[pair] for pair in pairwise(path)]
+        # Where two streets meet, OpenDRIVE has a junction too, but there is no way to choose.
+        forks = [len(self._next[node]) > 1 for node in path[:-1]]
+        junction = np.concatenate(
+            [
+                np.full(len(segment.points), segment.junction and fork)
+                for segment, fork in zip(segments, forks, strict=True)
+            ]
+        )
         points = np.concatenate([s.points for s in segments])
         step = np.hypot(*np.diff(points, axis=0).T)
         keep = np.r_[True, step > 0.3]
@@ -173,10 +181,11 @@ class Router:
         at = offset + np.arange(length_m + 1.0)
         inside = junction[np.clip(np.searchsorted(along, at), 0, len(along) - 1)]
         crossed = int((inside[:-1] & ~inside[1:]).sum())
-        smooth = _smooth(np.stack([np.interp(at, along, points[:, i]) for i in (0, 1)], 1))
-        if crossed < MIN_JUNCTIONS or not is_drivable(smooth):
+        if crossed < MIN_JUNCTIONS:
             return None
-        return Route(smooth)
+        even = np.stack([np.interp(at, along, points[:, i]) for i in (0, 1)], 1)
+        route = Route(_smooth(even))
+        return route if is_drivable(route.points) else None
 
 
 @lru_cache(maxsize=16)

@@ -10,13 +10,13 @@ import math
 import zlib
 
 import numpy as np
+
 from wm_dynamics.errors import UserError
 from wm_perception.conventions import to_map
 from wm_perception.frame import Command, SceneFrame
 from wm_perception.route import Route
 from wm_perception.scene import Scene, touches
 from wm_perception.town_map import TownMap
-
 from wm_sim.lane_sensor import LaneSensor
 from wm_sim.routes import route_list
 from wm_sim.town_files import load_town

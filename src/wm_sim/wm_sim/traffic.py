@@ -1,6 +1,6 @@
 """SUMO traffic and traffic lights around a foreign ego vehicle.
 
-``libsumo`` is a process-wide singleton, so there is one :class:`Traffic` per process. Frames and
+``libsumo`` is a process-wide singleton: the last :class:`Traffic` that started owns it. Frames and
 units are the stack's (REP-103, map frame = SUMO's network coordinates).
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import libsumo
 import numpy as np
 from libsumo import constants as sumo
+
 from wm_perception.conventions import wrap_angle
 from wm_perception.frame import EgoState, LightBox, LightState, Objects
 
@@ -45,7 +46,7 @@ class Traffic:
     Call :meth:`start` for each episode, then alternate :meth:`move_ego` and :meth:`step`.
     """
 
-    _running = False  # libsumo is loaded in this process
+    _owner: Traffic | None = None  # whose network libsumo holds; None when it is not running
 
     def __init__(self, net_path: Path, step_s: float) -> None:
         self._net_path = net_path
@@ -71,11 +72,11 @@ class Traffic:
             *("--time-to-teleport", "-1", "--default.speeddev", "0.1"),
             *("--no-step-log", "--no-warnings"),
         ]
-        if Traffic._running:
-            libsumo.load(options)
-        else:
+        if Traffic._owner is None:
             libsumo.start(["sumo", *options])
-            Traffic._running = True
+        else:
+            libsumo.load(options)
+        Traffic._owner = self
         self._target, self._count, self._elapsed, self._ego = cars, 0, 0, None
         self._waiting = []
         self._read_network()
@@ -169,7 +170,13 @@ class Traffic:
             libsumo.vehicle.moveToXY(EGO, "", -1, x, y, angle, keepRoute=2)
 
     def step(self) -> None:
-        """Advance SUMO by one step and keep the number of cars."""
+        """Advance SUMO by one step and keep the number of cars.
+
+        Raises:
+            RuntimeError: another instance has started an episode meanwhile.
+        """
+        if Traffic._owner is not self:
+            raise RuntimeError("SUMO runs one simulator per process, and another one has started")
         libsumo.simulationStep()
         self._elapsed += 1
         departed = set(libsumo.simulation.getDepartedIDList())
@@ -237,7 +244,7 @@ class Traffic:
         }
 
     def close(self) -> None:
-        """Release libsumo."""
-        if Traffic._running:
+        """Release libsumo, unless another instance uses it by now."""
+        if Traffic._owner is self:
             libsumo.close()
-            Traffic._running = False
+            Traffic._owner = None

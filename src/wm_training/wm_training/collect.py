@@ -18,9 +18,38 @@ from wm_training.labels import LabelledFrame, Labeller
 from wm_training.perturbed import HABITS, PerturbedExpert
 from wm_training.store import StoreWriter
 
-MAX_FRAMES = 600  # 60 s: many short episodes are more varied than few long ones
 FRAMES_AFTER_END = 6  # keep what a crash looks like from inside
-TRAFFIC_LEVELS = (0, 10, 20, 35, 50)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What kind of driving a collection is made of.
+
+    Attributes:
+        traffic: numbers of other cars to choose from.
+        shares: share of the episodes per habit, see ``perturbed.HABITS``.
+        max_frames: length limit of an episode: many short ones are more varied than few long ones.
+        max_start_mps: the largest initial speed.
+    """
+
+    traffic: tuple[int, ...]
+    shares: dict[str, float]
+    max_frames: int
+    max_start_mps: float
+
+
+MIXES = {
+    "standard": Mix(
+        (0, 10, 20, 35, 50),
+        {"clean": 0.15, "noisy": 0.3, "reckless": 0.27, "distracted": 0.23, "random": 0.05},
+        600,
+        0.0,
+    ),
+    # Where crashes come from: full streets and drivers that do not look.
+    "dense": Mix(
+        (40, 60, 80), {"noisy": 0.15, "reckless": 0.5, "distracted": 0.35}, 300, 9.0
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +60,7 @@ class CollectJob:
     frames: int
     seed: int
     out: Path
+    mix: str = "standard"
     frame_dt: float = 0.1
 
 
@@ -49,12 +79,14 @@ def episode_arrays(frames: list[LabelledFrame]) -> dict[str, np.ndarray]:
     }
 
 
-def drive_episode(simulator, scene, driver, frame_dt: float) -> list[LabelledFrame]:
-    """Drive until the end of the route, a crash, or ``MAX_FRAMES``; labelled frames."""
+def drive_episode(
+    simulator, scene, driver, frame_dt: float, max_frames: int
+) -> list[LabelledFrame]:
+    """Drive until the end of the route, a crash, or ``max_frames``; labelled frames."""
     labeller = Labeller(scene, frame_dt)
     frame = simulator.frame()
     labelled = [labeller.label(frame)]
-    left = MAX_FRAMES
+    left = max_frames
     while left > 0:
         frame = simulator.step(driver.drive(frame))
         labelled.append(labeller.label(frame))
@@ -75,18 +107,25 @@ def collect_town(job: CollectJob, report=lambda frames: None) -> None:
     rng = np.random.default_rng([job.seed, *name_seed])
     simulator = Simulator(job.town, frame_dt=job.frame_dt)
     router = load_router(job.town)
-    habits, shares = list(HABITS.values()), np.array([h.share for h in HABITS.values()])
+    mix = MIXES[job.mix]
+    names, shares = list(mix.shares), np.array(list(mix.shares.values()))
     collected = 0
     with StoreWriter(job.out, frame_dt=job.frame_dt) as writer:
         while collected < job.frames:
-            habit = habits[rng.choice(len(habits), p=shares / shares.sum())]
-            traffic = int(rng.choice(TRAFFIC_LEVELS))
+            habit = names[rng.choice(len(names), p=shares / shares.sum())]
+            traffic = int(rng.choice(mix.traffic))
             route = router.random_route(rng)
-            scene = simulator.start(route, seed=int(rng.integers(1 << 30)), traffic=traffic)
-            driver = PerturbedExpert(habit, rng, job.frame_dt)
+            scene = simulator.start(
+                route,
+                seed=int(rng.integers(1 << 30)),
+                traffic=traffic,
+                speed_mps=float(rng.uniform(0.0, mix.max_start_mps)),
+            )
+            driver = PerturbedExpert(HABITS[habit], rng, job.frame_dt)
             driver.reset(scene)
-            labelled = drive_episode(simulator, scene, driver, job.frame_dt)
-            writer.append_episode(episode_arrays(labelled), {"town": job.town, "traffic": traffic})
+            labelled = drive_episode(simulator, scene, driver, job.frame_dt, mix.max_frames)
+            info = {"town": job.town, "traffic": traffic, "habit": habit}
+            writer.append_episode(episode_arrays(labelled), info)
             collected += len(labelled)
             report(collected)
     simulator.close()

@@ -24,39 +24,19 @@ class Driver(Protocol):
         ...
 
 
-def model_backends(name: str, model_path: Path):
-    """(perceiving backend, imagining backend) of a model driver.
-
-    Raises:
-        UserError: unknown driver, or the model cannot be loaded.
-    """
-    from wm_dynamics.backend import TorchBackend
-    from wm_dynamics.blind import BlindImaginer
-    from wm_dynamics.checkpoint import load_checkpoint
-    from wm_dynamics.model import WorldModel
-
-    model = load_checkpoint(model_path)
-    if name == "untrained":
-        model = WorldModel.untrained(model.config, seed=0)
-    if name == "blind":
-        blind = TorchBackend(BlindImaginer(model))
-        return blind, blind
-    if name not in DRIVERS:
-        raise UserError(f"unknown driver '{name}'; known drivers: {', '.join(DRIVERS)}")
-    backend = TorchBackend(model)
-    return backend, backend
-
-
 def make_driver(name: str, model_path: Path, config: PlannerConfig | None = None) -> Driver:
     """The driver called ``name``.
 
     Raises:
         UserError: unknown driver, or the model cannot be loaded.
     """
+    if name not in DRIVERS:
+        raise UserError(f"unknown driver '{name}'; known drivers: {', '.join(DRIVERS)}")
     if name == "expert":
         from wm_sim.expert import Expert
 
         return Expert()
-    from wm_planner.driver import PlannerDriver
+    from wm_dynamics.checkpoint import load_checkpoint
+    from wm_planner.driver import PlannerDriver, make_backend
 
-    return PlannerDriver(*model_backends(name, model_path), config)
+    return PlannerDriver(make_backend(name, load_checkpoint(model_path)), config)

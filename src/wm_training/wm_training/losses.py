@@ -97,7 +97,7 @@ def reconstruction_loss(
     """Decode a random ``fraction`` of the frames at half resolution; cross-entropy per pixel."""
     frames = mask.numel()
     chosen = torch.randperm(frames, device=mask.device)[: max(1, int(frames * fraction))]
-    target = F.max_pool2d(masks.flatten(0, 1)[chosen], 2)
+    target = F.max_pool2d(masks.flatten(0, 1)[chosen], 2).float()
     logits = model.decoder(states.features.flatten(0, 1)[chosen]).float()
     weight = torch.ones_like(target)
     weight[:, SPARSE_FROM:] += CHANNEL_WEIGHT * target[:, SPARSE_FROM:]
@@ -139,7 +139,9 @@ def world_model_loss(
     loss: LossConfig,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Total loss of one batch of windows, and its parts for logging (detached scalars)."""
-    masks = unpack_bev(batch["bev"], model.config.bev_channels)
+    kind = batch["bev"].device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    masks = unpack_bev(batch["bev"], model.config.bev_channels, dtype)
     mask = batch["mask"]
     states = model.observe(masks, batch)
     kl, nats = kl_loss(model, states, mask, loss)

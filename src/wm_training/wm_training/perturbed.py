@@ -21,7 +21,6 @@ class Habit:
     """How often and how hard one kind of driver errs; rates are per second.
 
     Attributes:
-        share: part of all episodes driven like this.
         deaf_traffic, deaf_lights: share of the time without regard for them.
         burst_rate: starts of noise bursts.
         steer_std, accel_std: size of a burst.
@@ -31,7 +30,6 @@ class Habit:
         random: ignore the expert, wander.
     """
 
-    share: float
     deaf_traffic: float = 0.0
     deaf_lights: float = 0.0
     burst_rate: float = 0.0
@@ -44,23 +42,23 @@ class Habit:
 
 
 HABITS: dict[str, Habit] = {
-    "clean": Habit(0.15),
+    "clean": Habit(),
     "noisy": Habit(
-        0.3, burst_rate=0.6, steer_std=0.3, accel_std=0.6, drift_std=1.5, creep_rate=0.2,
+        burst_rate=0.6, steer_std=0.3, accel_std=0.6, drift_std=1.5, creep_rate=0.2,
         jitter=(0.05, 0.12),
     ),
     # Drives up to standing cars and red lights without braking: otherwise the model learns that
     # whoever keeps moving has a moving leader, and imagines that leaders leave.
     "reckless": Habit(
-        0.27, deaf_traffic=0.9, deaf_lights=0.75, burst_rate=0.2, steer_std=0.1, accel_std=0.4,
+        deaf_traffic=0.9, deaf_lights=0.75, burst_rate=0.2, steer_std=0.1, accel_std=0.4,
         jitter=(0.03, 0.1),
     ),
     # Wakes up late, and creeps at red lights and in queues: otherwise a moving ego means green.
     "distracted": Habit(
-        0.23, deaf_traffic=0.45, deaf_lights=0.45, burst_rate=0.2, accel_std=0.5, creep_rate=0.5,
+        deaf_traffic=0.45, deaf_lights=0.45, burst_rate=0.2, accel_std=0.5, creep_rate=0.5,
         jitter=(0.03, 0.1),
     ),
-    "random": Habit(0.05, random=True),
+    "random": Habit(random=True),
 }  # fmt: skip
 ATTENTION_S = (0.8, 4.0)  # how long a driver stays deaf or attentive
 STANDING_MPS = 0.3

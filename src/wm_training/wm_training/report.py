@@ -7,18 +7,31 @@ import os
 from pathlib import Path
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from wm_training.evaluation import Drive
 
 
+def make_console() -> Console:
+    """The terminal, or 100 columns where there is none (a log file), so that tables fit."""
+    console = Console()
+    return console if console.is_terminal else Console(width=100)
+
+
 def route_table(drives: list[Drive], deadline_ms: float, title: str) -> Table:
-    """One row per route."""
-    table = Table(title=title)
-    for heading in ("town", "route", "length m", "done %", "outcome", "collisions", "off-road %",
-                    "red lights", "speed m/s", "plan ms p50", "p99", "misses", "score"):  # fmt: skip
-        table.add_column(heading, justify="left" if heading in ("town", "outcome") else "right")
+    """One row per route.
+
+    hits: collisions; off: share of the time off the road; reds: red lights run; m/s: mean speed;
+    plan ms, p99: median and 99th percentile of the planning time; late: plans over the deadline;
+    score: Leaderboard 2.0 driving score.
+    """
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("town", "route", "m", "done %", "outcome", "hits", "off %", "reds", "m/s",
+                    "plan ms", "p99", "late", "score"):  # fmt: skip
+        justify = "left" if heading in ("town", "outcome") else "right"
+        table.add_column(heading, justify=justify, no_wrap=True)
     for drive in drives:
         r, ms = drive.result, np.array(drive.plan_ms or [0.0])
         table.add_row(

@@ -32,6 +32,8 @@ class Collect:
     """Towns to drive in."""
     frames: int = 60_000
     """Frames per town (10 a second)."""
+    mix: str = "standard"
+    """Kind of driving: standard, or dense (full streets, reckless drivers, many crashes)."""
     seed: int = 0
     """Seed of routes, traffic and errors."""
     out: Path = Path("data/collected")
@@ -78,12 +80,14 @@ def build(args: Build) -> None:
 def collect(args: Collect) -> None:
     """``wm dataset collect``."""
     from wm_sim.town_files import load_town
-    from wm_training.collect import CollectJob
+    from wm_training.collect import MIXES, CollectJob
     from wm_training.collect import collect as run
 
+    if args.mix not in MIXES:
+        raise UserError(f"unknown mix '{args.mix}'; known mixes: {', '.join(MIXES)}")
     for town in args.towns:
         load_town(town)
-    jobs = [CollectJob(t, args.frames, args.seed, args.out / t) for t in args.towns]
+    jobs = [CollectJob(t, args.frames, args.seed, args.out / t, args.mix) for t in args.towns]
     run(jobs, args.processes)
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from wm_dynamics.errors import UserError
-from wm_planner.config_files import load_planner_config
-from wm_planner.paths import DEFAULT_MODEL, model_path
+from wm_planner.config_files import load_config
+from wm_planner.paths import DEFAULT_MODEL, model_path, shared_dir
+from wm_planner.planner_config import PlannerConfig
 from wm_training.drivers import DRIVERS
 from wm_training.evaluation import evaluate
-from wm_training.report import print_summary, route_table, write_json
+from wm_training.report import make_console, print_summary, route_table, write_json
 from wm_training.scoring import summarise
 from wm_training.suites import SUITES, RouteTask, suite_tasks
 
@@ -66,17 +66,18 @@ def main(args: Args) -> None:
         raise UserError(f"unknown driver '{args.driver}'; known drivers: {', '.join(DRIVERS)}")
     if args.suite is not None and args.suite not in SUITES:
         raise UserError(f"unknown suite '{args.suite}'; known suites: {', '.join(SUITES)}")
-    console = Console()
+    console = make_console()
     suite, tasks = tasks_of(args)
     model = model_path(args.model)
-    planner = load_planner_config(args.planner)
-    drives = []
+    planner = load_config(args.planner or shared_dir("config") / "planner.yaml", PlannerConfig)
+    done = 0
 
     def progress(drive) -> None:
-        drives.append(drive)
+        nonlocal done
+        done += 1
         r = drive.result
         console.print(
-            f"[{len(drives)}/{len(tasks)}] {r.town} route {r.route}: {r.outcome}, "
+            f"[{done}/{len(tasks)}] {r.town} route {r.route}: {r.outcome}, "
             f"{r.route_completion:.0f} % of {r.length_m:.0f} m, {r.red_lights} red lights"
         )
 

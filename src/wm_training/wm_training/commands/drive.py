@@ -1,0 +1,147 @@
+"""``wm drive``: routes over the live ROS graph, every node a real process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from wm_planner.node_table import drive_options
+from wm_planner.paths import DEFAULT_MODEL
+from wm_training.live import live_graph, new_run_dir
+from wm_training.report import make_console, print_summary, route_table, write_json
+from wm_training.scoring import summarise
+from wm_training.suites import RouteTask, suite_tasks
+
+DEADLINE_MS = 100.0
+
+
+@dataclass(frozen=True)
+class Args:
+    """Drive routes over ROS 2, show how it goes, and write a report and a video."""
+
+    town: str = "test01"
+    """Town of the embedded simulator."""
+    suite: str | None = None
+    """Named suite of one town's routes; replaces --town, --routes and --traffic."""
+    routes: int = 3
+    """Number of routes."""
+    first_route: int = 0
+    """Index of the first route in the town's list."""
+    traffic: int = 20
+    """Number of other cars."""
+    seed: int = 0
+    """Seed of traffic and planner."""
+    driver: str = "planner"
+    """planner, blind (knows only its own motion), untrained (random weights) or expert."""
+    model: str = DEFAULT_MODEL
+    """Model directory, or the name of a shipped model."""
+    source: str = "embedded"
+    """Who publishes the vehicle's topics: embedded, carla_bridge or carla_native."""
+    role_name: str = "ego_vehicle"
+    """Role name of the vehicle."""
+    realtime: bool = False
+    """Pace the embedded simulator in real time instead of lockstep."""
+    camera: bool = True
+    """Render the front camera."""
+    video: bool = True
+    """Write drive.mp4: top view, camera, model input and the imagined futures."""
+    record: Path | None = None
+    """Also record a bag into this new directory."""
+    config_dir: Path | None = None
+    """Folder of other parameter files than the shipped ones."""
+    out: Path | None = None
+    """Run directory (default: runs/<time>)."""
+    json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
+    """Write the machine-readable report here too."""
+
+
+def options_of(args: Args, town: str):
+    """The drive's options.
+
+    Raises:
+        UserError: an unknown town, model, driver or source.
+    """
+    if args.source == "embedded":
+        from wm_sim.town_files import load_town
+
+        load_town(town)
+    return drive_options(
+        {
+            "source": args.source,
+            "driver": args.driver,
+            "model": args.model,
+            "role_name": args.role_name,
+            "town": town,
+            "seed": args.seed,
+            "traffic": args.traffic,
+            "synchronous": not args.realtime,
+            "camera": args.camera,
+            "wait_for_start": args.source == "embedded",
+            "record": str(args.record) if args.record else "",
+            "config_dir": str(args.config_dir) if args.config_dir else "",
+        }
+    )
+
+
+def tasks_of(args: Args) -> tuple[str, dict[str, list[RouteTask]]]:
+    """(suite name, town -> tasks).
+
+    Raises:
+        UserError: unknown suite.
+    """
+    if args.suite is not None:
+        tasks, name = suite_tasks(args.suite, args.seed), args.suite
+    else:
+        count = args.routes if args.source == "embedded" else 1
+        numbers = range(args.first_route, args.first_route + count)
+        tasks = [RouteTask(args.town, i, args.traffic, args.seed) for i in numbers]
+        name = f"{args.town}-traffic{args.traffic}"
+    towns = dict.fromkeys(task.town for task in tasks)
+    return name, {town: [t for t in tasks if t.town == town] for town in towns}
+
+
+def main(args: Args) -> None:
+    """Drive, then report; what was driven before an interruption is reported too."""
+    console = make_console()
+    suite, by_town = tasks_of(args)
+    options = {town: options_of(args, town) for town in by_town}
+    run_dir = args.out or new_run_dir()
+    drives = []
+    console.print(f"starting the nodes; logs in {run_dir}/log")
+    try:
+        for town, tasks in by_town.items():
+            video = run_dir / f"{town}.mp4" if args.video else None
+            with live_graph(options[town], run_dir / town, video) as graph:
+                drives += _drive_town(graph, tasks, console)
+    finally:
+        if drives:
+            report = summarise(
+                [d.result for d in drives], [ms for d in drives for ms in d.plan_ms], DEADLINE_MS,
+                seed=args.seed, model=args.model, suite=suite, driver=args.driver,
+            )  # fmt: skip
+            console.print(route_table(drives, DEADLINE_MS, f"{args.driver} over ROS 2, {suite}"))
+            print_summary(console, report["summary"])
+            for path in filter(None, (run_dir / "report.json", args.json)):
+                write_json(path, report)
+            console.print(f"report and video: {run_dir}")
+
+
+def _drive_town(graph, tasks: list[RouteTask], console: Console):
+    """Drive the tasks with a progress bar per route; yields each finished drive."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:5.1f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        for task in tasks:
+            bar = progress.add_task(f"{task.town} route {task.route}", total=100.0)
+            drive = graph.drive(task, lambda percent, bar=bar: progress.update(bar, completed=percent))
+            progress.update(bar, description=f"{task.town} route {task.route}: {drive.result.outcome}")
+            yield drive

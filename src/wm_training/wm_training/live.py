@@ -1,0 +1,83 @@
+"""Drives over the live ROS graph: start the nodes, run the routes, end the nodes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from wm_planner.launcher import Launcher
+from wm_planner.node_table import DriveOptions, node_table, resolve_model
+from wm_planner.process import node_environment
+from wm_training.evaluation import Drive
+from wm_training.suites import RouteTask
+
+READY_S = 120.0  # on a loaded machine, importing torch in three processes takes a while
+
+
+def new_run_dir(parent: Path = Path("runs")) -> Path:
+    """A new directory named after the time."""
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    path = parent / stamp
+    number = 1
+    while path.exists():
+        number += 1
+        path = parent / f"{stamp}_{number}"
+    path.mkdir(parents=True)
+    return path
+
+
+class LiveGraph:
+    """Running nodes and the runner that watches them."""
+
+    def __init__(self, options: DriveOptions, launcher: Launcher, runner):
+        self._options, self._launcher, self._runner = options, launcher, runner
+
+    def drive(self, task: RouteTask, progress: Callable[[float], None]) -> Drive:
+        """Drive one route; see :meth:`wm_training.route_runner.RouteRunner.run`."""
+        return self._runner.run(
+            task, self._launcher.check, progress, start=self._options.source == "embedded"
+        )
+
+    def wait(self, seconds: float | None) -> None:
+        """Let the graph run for ``seconds`` of wall time, or until Ctrl-C."""
+        timeout = float("inf") if seconds is None else seconds
+        self._runner.spin_until(lambda: False, timeout, self._launcher.check)
+
+
+@contextmanager
+def live_graph(
+    options: DriveOptions, run_dir: Path, video: Path | None = None, only: tuple[str, ...] = ()
+) -> Iterator[LiveGraph]:
+    """The nodes of ``options`` as processes, ready; all ended on leaving.
+
+    Args:
+        options: what to run.
+        run_dir: gets logs and parameters.
+        video: mp4 to write while driving, or None.
+        only: keys of the nodes to start (default: all of the table).
+
+    Raises:
+        UserError: a node ends or does not become ready; the text has the end of its log.
+    """
+    os.environ.update(node_environment(run_dir / "log" / "ros"))
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    from wm_training.route_runner import RouteRunner
+
+    specs = node_table(options, None if only else resolve_model(options, run_dir))
+    specs = tuple(spec for spec in specs if not only or spec.key in only)
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    with Launcher(specs, run_dir) as launcher:
+        launcher.start()
+        runner = RouteRunner(options.role_name, video)
+        try:
+            launcher.wait_ready(runner.node, READY_S)
+            if options.source == "embedded" and options.wait_for_start:
+                runner.wait_for_simulator(READY_S, launcher.check)
+            yield LiveGraph(options, launcher, runner)
+        finally:
+            runner.close()

@@ -1,0 +1,58 @@
+"""Fixtures shared by all tests, and the environment that ROS needs before it is imported."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+# Above 101, DDS ports run into those that Linux gives to outgoing connections.
+DOMAIN_IDS = range(1, 102)
+
+
+@dataclass(frozen=True)
+class RosDomain:
+    """A ROS domain that no other test uses now, in this process or any other on this machine.
+
+    Attributes:
+        id: value of ``ROS_DOMAIN_ID``, set in this process while the test runs.
+        env: environment for child processes that shall be in the same domain.
+    """
+
+    id: int
+    env: dict[str, str]
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[RosDomain]:
+    """A ROS domain of the test's own."""
+    domain_id, lock = _lock_free_domain()
+    with lock:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain_id))
+        yield RosDomain(domain_id, dict(os.environ))
+
+
+def _lock_free_domain() -> tuple[int, TextIO]:
+    folder = Path(tempfile.gettempdir()) / f"wm_ros_domains.{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for domain_id in random.sample(DOMAIN_IDS, len(DOMAIN_IDS)):
+        lock = (folder / str(domain_id)).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            return domain_id, lock
+    raise RuntimeError("all ROS domains are in use by other tests on this machine")

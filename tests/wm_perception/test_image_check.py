@@ -1,0 +1,48 @@
+"""The camera watchdog."""
+
+from __future__ import annotations
+
+import numpy as np
+from sensor_msgs.msg import Image
+
+from wm_perception.image_check import FROZEN_FRAMES, ImageCheck
+from wm_perception.messages import fill_image, to_array
+
+
+def picture(value: int, width: int = 4) -> Image:
+    message = Image()
+    fill_image(message, np.full((3, width, 3), value, np.uint8))
+    return message
+
+
+def test_changing_pictures_are_fine():
+    check = ImageCheck()
+    assert [check.check(picture(i), 5.0) for i in range(20)] == [""] * 20
+
+
+def test_a_frozen_picture_is_noticed_only_while_moving():
+    check = ImageCheck()
+    assert [check.check(picture(1), 0.0) for _ in range(20)] == [""] * 20
+    texts = [check.check(picture(1), 5.0) for _ in range(FROZEN_FRAMES)]
+    assert "frozen" in texts[-1]
+    assert check.problems == {"frozen": 1}
+    assert check.check(picture(2), 5.0) == ""
+
+
+def test_wrong_size():
+    check = ImageCheck()
+    check.check(picture(1), 0.0)
+    assert check.check(picture(2, width=5), 0.0) == "image is 5 x 3, expected 4 x 3"
+    assert ImageCheck(size=(8, 6)).check(picture(1), 0.0) == "image is 4 x 3, expected 8 x 6"
+
+
+def test_truncated_data_and_depth_with_nan():
+    check = ImageCheck()
+    torn = picture(1)
+    torn.data = torn.data[:-4]
+    assert "bytes" in check.check(torn, 0.0)
+    depth = Image(height=1, width=2, step=8, encoding="32FC1")
+    depth.data = to_array(np.array([1.0, np.nan], np.float32), "B")
+    assert "32FC1" in check.check(depth, 0.0)
+    assert "1 values are not finite" in check.text
+    assert check.problems == {"unreadable": 2}

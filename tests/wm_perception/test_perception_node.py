@@ -1,0 +1,184 @@
+"""The perception node over DDS: latents from good input, words about bad input."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+from carla_msgs.msg import CarlaEgoVehicleControl
+from rclpy.executors import SingleThreadedExecutor
+
+from wm_dynamics.checkpoint import load_checkpoint, save_checkpoint
+from wm_dynamics.config import ModelConfig
+from wm_dynamics.model import WorldModel
+from wm_perception.node_tools import header, publisher, subscription
+from wm_perception.observation import STATE_NAMES
+
+pytestmark = pytest.mark.ros
+
+ROLE = "ego_vehicle"
+PATIENCE_S = 25.0
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A checkpoint nobody trained."""
+    path = tmp_path_factory.mktemp("model")
+    save_checkpoint(WorldModel.untrained(ModelConfig()), path)
+    return path
+
+
+@pytest.fixture
+def launch(ros_domain) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts a node process; whatever runs is ended after the test."""
+    running: list[subprocess.Popen] = []
+
+    def start(module: str, **values) -> subprocess.Popen:
+        arguments = [f"{name}:={str(value).lower()}" for name, value in values.items()]
+        command = [sys.executable, "-m", module, "--ros-args"]
+        process = subprocess.Popen(
+            [*command, *(part for item in arguments for part in ("-p", item))],
+            env=ros_domain.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+class Listener:
+    """Hears topics, can publish, spins until something is true."""
+
+    def __init__(self, domain_id: int, *keys: str):
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=domain_id)
+        self.node = rclpy.create_node("listener", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.heard: dict[str, list] = {key: [] for key in keys}
+        for key in keys:
+            subscription(self.node, key, ROLE, self.heard[key].append)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def statuses(self, name: str) -> list:
+        arrays = self.heard["diagnostics"]
+        return [s for array in arrays for s in array.status if s.name == name]
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+
+@pytest.fixture
+def listener(ros_domain) -> Iterator[Listener]:
+    result = Listener(ros_domain.id, "diagnostics", "latent")
+    yield result
+    result.close()
+
+
+def test_latents_follow_the_frames(listener, launch, model):
+    perception = launch("wm_perception.perception_node", model=model)
+    listener.until(lambda: listener.statuses("wm_perception: inputs"))
+    commands = publisher(listener.node, "vehicle_control_cmd", ROLE)
+    subscription(
+        listener.node,
+        "latent",
+        ROLE,
+        lambda m: commands.publish(CarlaEgoVehicleControl(header=m.header, throttle=0.3)),
+    )
+    launch("wm_sim.bridge_node", town="tiny", traffic=3, camera=False)
+    latents = listener.heard["latent"]
+    listener.until(lambda: len(latents) >= 40)
+    stamps = [m.header.stamp.sec * 1000 + m.header.stamp.nanosec // 1_000_000 for m in latents]
+    steps = {b - a for a, b in zip(stamps, stamps[1:], strict=False)}
+    assert steps == {100}
+    assert [m.reset for m in latents].count(True) == 1
+    assert latents[0].reset
+    weights = load_checkpoint(model)
+    last = latents[-1]
+    assert last.header.frame_id == "map"
+    assert last.model_hash == weights.hash
+    assert len(last.deter) == weights.config.deter
+    assert len(last.stoch) == weights.config.groups * weights.config.classes
+    assert sum(last.stoch) == weights.config.groups
+    assert len(last.state) == len(STATE_NAMES)
+    assert last.state[0] > 0.1  # speed / 10
+    assert len(last.route_x) == len(last.route_y) == 51
+    assert last.route_x[0] == pytest.approx(-5.0, abs=1.0)
+    perception.send_signal(signal.SIGINT)
+    output, _ = perception.communicate(timeout=10)
+    assert perception.returncode == 0
+    assert "Traceback" not in output
+
+
+def test_missing_topics_are_named_after_a_second(listener, launch, model):
+    launch("wm_perception.perception_node", model=model)
+    listener.until(
+        lambda: any("/odometry" in s.message for s in listener.statuses("wm_perception: inputs"))
+    )
+    status = listener.statuses("wm_perception: inputs")[-1]
+    assert status.level == b"\x02"
+    assert "no /carla/ego_vehicle/odometry for" in status.message
+    assert "is the role name 'ego_vehicle' right" in status.message
+    assert "/carla/world_info" in status.message
+
+
+def test_a_bad_camera_is_reported(listener, launch, model):
+    from sensor_msgs.msg import Image
+
+    launch("wm_perception.perception_node", model=model)
+    images = publisher(listener.node, "image", ROLE)
+    listener.until(images.get_subscription_count)
+    sent = 0
+
+    def reported() -> bool:
+        nonlocal sent
+        sent += 1
+        images.publish(Image(header=header(sent), height=2, width=2, step=8, encoding="bgra8"))
+        return any("0 bytes" in s.message for s in listener.statuses("wm_perception: camera"))
+
+    listener.until(reported)
+    assert listener.statuses("wm_perception: camera")[-1].values[0].key == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"model": "/nowhere"}, "no model at /nowhere"),
+        ({}, "parameter 'model': Field required"),
+    ],
+)
+def test_user_errors_are_said_in_words(launch, values, text):
+    process = launch("wm_perception.perception_node", **values)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "FATAL" in output
+    assert text in output
+    assert "Traceback" not in output
+
+
+def test_a_frame_rate_that_does_not_fit_the_model_is_refused(launch, model):
+    process = launch("wm_perception.perception_node", model=model, frame_dt=0.15)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "not a whole number of frames" in output
+    assert "Traceback" not in output

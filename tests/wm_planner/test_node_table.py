@@ -1,0 +1,181 @@
+"""The node table: who runs when, and that the launch file says the same."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wm_dynamics.checkpoint import load_checkpoint, save_checkpoint
+from wm_dynamics.config import SIZES
+from wm_dynamics.errors import UserError
+from wm_dynamics.model import WorldModel
+from wm_perception.topics import TOPICS, topic
+from wm_planner.node_table import (
+    DriveOptions,
+    drive_options,
+    node_table,
+    notes,
+    parse_remaps,
+    resolve_model,
+)
+from wm_planner.parameters import nested, validated
+from wm_planner.paths import shared_dir
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = Path("/some/model")
+CONFIG_OF = {
+    "bridge": "wm_sim.bridge_config:BridgeConfig",
+    "perception": "wm_perception.perception_node:PerceptionConfig",
+    "planner": "wm_planner.node_config:PlannerNodeConfig",
+    "gate": "wm_planner.node_config:GateNodeConfig",
+    "expert": "wm_sim.expert_node:ExpertConfig",
+    "recorder": "wm_training.recorder_node:RecorderConfig",
+}
+
+
+def keys(**options) -> list[str]:
+    return [spec.key for spec in node_table(drive_options(options), MODEL)]
+
+
+def test_who_runs():
+    assert keys() == ["bridge", "gate", "perception", "planner"]
+    assert keys(source="carla_bridge") == ["gate", "perception", "planner"]
+    assert keys(driver="expert") == ["bridge", "expert"]
+    assert keys(record="bags/one", rviz=True)[-2:] == ["recorder", "rviz"]
+
+
+def test_options_reach_the_nodes_that_need_them():
+    options = drive_options(
+        {"town": "val01", "seed": "7", "role_name": "hero", "driver": "blind", "traffic": "20"}
+    )
+    specs = {spec.key: spec for spec in node_table(options, MODEL)}
+    assert specs["bridge"].parameters["town"] == "val01"
+    assert specs["bridge"].parameters["traffic"] == 20
+    assert specs["planner"].parameters["driver"] == "blind"
+    assert specs["planner"].parameters["seed"] == 7
+    assert specs["planner"].parameters["model"] == specs["perception"].parameters["model"]
+    assert all(spec.parameters["role_name"] == "hero" for spec in specs.values())
+
+
+@pytest.mark.parametrize("driver", ["planner", "expert"])
+def test_parameters_are_the_ones_the_nodes_know(driver):
+    options = drive_options({"driver": driver, "record": "bags/one"})
+    for spec in node_table(options, MODEL):
+        module, name = CONFIG_OF[spec.key].split(":")
+        model = getattr(importlib.import_module(module), name)
+        validated(model, nested(spec.parameters), spec.key)
+
+
+@pytest.mark.parametrize("driver", ["planner", "expert"])
+def test_modules_names_and_topics_exist(driver):
+    known = {entry.key for entry in TOPICS}
+    for spec in node_table(drive_options({"driver": driver, "record": "bags/one"}), MODEL):
+        module = importlib.import_module(spec.module)
+        assert callable(module.main)
+        assert f'create_node("{spec.name}")' in inspect.getsource(module)
+        assert (ROOT / "src" / spec.package / "scripts" / spec.executable).is_file()
+        assert spec.config is None or spec.config.is_file()
+        assert known.issuperset(spec.publishes + spec.subscribes)
+
+
+def test_unknown_and_bad_options_are_clear_errors():
+    with pytest.raises(UserError, match="option 'sorce'.*options: source, driver"):
+        drive_options({"sorce": "embedded"})
+    with pytest.raises(UserError, match=r"option 'source': .*'embedded'"):
+        drive_options({"source": "carla"})
+    with pytest.raises(UserError, match="option 'traffic'"):
+        drive_options({"traffic": "many"})
+
+
+def test_remaps_reach_every_node():
+    options = drive_options({"remap": "/carla/objects:=/side_car/objects, /a:=/b"})
+    for spec in node_table(options, MODEL):
+        assert spec.remaps == (("/carla/objects", "/side_car/objects"), ("/a", "/b"))
+    with pytest.raises(UserError, match="'/a=/b' is not of the form FROM:=TO"):
+        parse_remaps("/a=/b")
+
+
+def test_the_native_interface_is_honestly_described():
+    assert notes(drive_options({})) == []
+    text = "\n".join(notes(drive_options({"source": "carla_native", "role_name": "hero"})))
+    assert "/carla/hero/odometry" in text and "carla_bridge" in text
+
+
+def test_all_nodes_of_an_untrained_drive_load_the_same_random_weights(tmp_path):
+    save_checkpoint(WorldModel.untrained(SIZES["tiny"], seed=3), tmp_path / "trained")
+    options = drive_options({"driver": "untrained", "model": str(tmp_path / "trained")})
+    path = resolve_model(options, tmp_path / "run")
+    assert load_checkpoint(path).hash == WorldModel.untrained(SIZES["tiny"], seed=0).hash
+    assert resolve_model(drive_options({"driver": "expert"}), tmp_path) is None
+
+
+def test_a_missing_model_is_a_clear_error(tmp_path):
+    with pytest.raises(UserError, match="no model directory at 'nowhere'"):
+        resolve_model(drive_options({"model": "nowhere"}), tmp_path)
+    with pytest.raises(UserError, match="needs a model"):
+        node_table(drive_options({}), None)
+
+
+# ---------------------------------------------------------------------- rviz
+
+
+def _displays(group: dict):
+    for display in group.get("Displays", []):
+        yield display
+        yield from _displays(display)
+
+
+def test_the_rviz_layout_shows_topics_that_exist_with_their_types():
+    layout = yaml.safe_load((shared_dir("config") / "carla_drive.rviz").read_text())
+    manager = layout["Visualization Manager"]
+    assert manager["Global Options"]["Fixed Frame"] == "map"
+    by_name = {entry.name(): entry for entry in TOPICS}
+    shown = {}
+    for display in _displays(manager):
+        if "Topic" in display:
+            kind = display["Class"].split("/")[1]
+            entry = by_name[display["Topic"]["Value"]]
+            assert entry.type_name.endswith(f"/{kind}")
+            latched = display["Topic"]["Durability Policy"] == "Transient Local"
+            assert latched == entry.latched
+            shown[entry.key] = display
+    assert {"markers", "plan", "waypoints", "odometry", "image"} <= set(shown)
+    assert topic("markers").name() == "/wm/markers"
+
+
+# ---------------------------------------------------------------------- launch file
+
+
+@pytest.fixture(scope="module")
+def launch_file():
+    pytest.importorskip("launch_ros", reason="launch_ros is not installed (not on PyPI)")
+    path = ROOT / "launch" / "carla_drive.launch.py"
+    spec = importlib.util.spec_from_file_location("carla_drive_launch", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_launch_arguments_are_the_options(launch_file):
+    description = launch_file.generate_launch_description()
+    arguments = description.get_launch_arguments()
+    assert [argument.name for argument in arguments] == list(DriveOptions.model_fields)
+
+
+def test_launch_actions_are_the_table(launch_file):
+    from launch import LaunchContext
+    from launch_ros.actions import Node
+
+    context = LaunchContext()
+    values = {name: str(field.default) for name, field in DriveOptions.model_fields.items()}
+    context.launch_configurations.update({**values, "driver": "expert", "town": "tiny"})
+    actions = [action for action in launch_file.start(context) if isinstance(action, Node)]
+    table = node_table(drive_options({"driver": "expert", "town": "tiny"}))
+    assert [(a.node_package, a.node_executable) for a in actions] == [
+        (spec.package, spec.executable) for spec in table
+    ]

@@ -1,0 +1,200 @@
+"""The planner node: checks of the latent, one proposal per latent, imagination for watchers."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2 (pip install . brings it)")
+
+from wm_dynamics.backend import TorchBackend
+from wm_dynamics.checkpoint import save_checkpoint
+from wm_dynamics.config import SIZES
+from wm_dynamics.model import WorldModel
+from wm_msgs.msg import Latent
+from wm_perception.conventions import to_map
+from wm_perception.frame import Command
+from wm_perception.messages import to_array
+from wm_perception.node_tools import header
+from wm_perception.topics import topic
+from wm_planner import markers
+from wm_planner.planner import Plan
+from wm_planner.planner_node import make_backend, read_latent, statistics_message
+
+ROLE = "ego_vehicle"
+MODEL = WorldModel.untrained(SIZES["tiny"], seed=0)
+STEP_NS = 100_000_000
+
+
+def latent_message(backend: TorchBackend, stamp: int = STEP_NS) -> Latent:
+    deter, stoch = backend.initial().to_arrays(backend.classes)
+    message = Latent(header=header(stamp), model_hash=backend.hash)
+    message.deter, message.stoch = to_array(deter, "f"), to_array(stoch, "f")
+    message.state = to_array(np.array([0.5, 0, 0, 0, 0], np.float32), "f")
+    message.route_x = to_array(np.arange(-5, 46, dtype=np.float32), "f")
+    message.route_y = to_array(np.zeros(51, np.float32), "f")
+    message.pose.orientation.w = 1.0
+    return message
+
+
+def plan(finite: bool = True) -> Plan:
+    rng = np.random.default_rng(0)
+    candidates = rng.normal(size=(100, 15, 2)).cumsum(1)
+    return Plan(
+        command=Command(0.1, 0.2),
+        actions=np.zeros((15, 2)),
+        path=np.concatenate([candidates[7], np.zeros((15, 1))], -1),
+        candidates=candidates,
+        speeds=np.ones((100, 15)),
+        costs=np.where(np.arange(100) == 3, np.inf, rng.uniform(size=100)),
+        disagreement=np.zeros(100),
+        chosen=7,
+        terms={"lateral": 0.5, "speed": 1.5},
+        plan_ms=12.0,
+        finite=finite,
+    )
+
+
+def test_a_good_latent_becomes_arrays():
+    backend = make_backend("planner", MODEL)
+    situation = read_latent(latent_message(backend), backend)
+    assert situation.reference.shape == (51, 2) and situation.ego_state.shape == (5,)
+    assert np.array_equal(situation.latent.stoch, backend.initial().stoch)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("model_hash", "0123", "another|made by model 0123"),
+        ("deter", [0.0] * 3, "sizes"),
+        ("state", [math.nan] * 5, "state .* not finite"),
+        ("route_y", [0.0] * 3, "route"),
+        ("route_x", [math.inf] * 51, "route .* not finite"),
+    ],
+)
+def test_a_latent_that_cannot_be_used_is_refused(field, value, text):
+    backend = make_backend("planner", MODEL)
+    message = latent_message(backend)
+    setattr(message, field, value)
+    with pytest.raises(ValueError, match=text):
+        read_latent(message, backend)
+
+
+def test_drivers_are_recognised_by_their_hash():
+    trained = WorldModel.untrained(SIZES["tiny"], seed=5)
+    assert make_backend("blind", trained).hash == trained.hash
+    assert make_backend("untrained", trained).hash == MODEL.hash != trained.hash
+
+
+def test_markers_show_the_fan_and_the_plan_in_the_map_frame():
+    pose = np.array([100.0, 50.0, math.pi / 2])
+    fan, chosen = markers.marker_array(plan(), pose, header(STEP_NS)).markers
+    assert fan.header.frame_id == chosen.header.frame_id == "map"
+    assert len(fan.points) == len(fan.colors) == 2 * 15 * markers.FAN_CANDIDATES
+    assert (chosen.points[0].x, chosen.points[0].y) == (100.0, 50.0)
+    end = to_map(plan().path[-1, :2], pose)
+    assert (chosen.points[-1].x, chosen.points[-1].y) == pytest.approx(tuple(end))
+    assert chosen.scale.x > fan.scale.x
+
+
+def test_the_fan_leaves_out_what_is_not_finite_and_colours_by_rank():
+    rows = markers.fan_rows(plan().costs)
+    assert 3 not in rows and len(rows) == markers.FAN_CANDIDATES
+    colors = markers.cost_colors(np.array([5.0, 1.0, 3.0]))
+    assert colors[1, 1] == 1.0 and colors[0, 0] == 1.0
+
+
+def test_path_and_rollouts_messages():
+    pose = np.array([1.0, 2.0, 0.5])
+    path = markers.path_message(plan(), pose, header(STEP_NS))
+    assert len(path.poses) == 15 and path.header.frame_id == "map"
+    rollouts = markers.rollouts_message(plan(), pose, 0.2, header(STEP_NS))
+    assert (rollouts.candidates, rollouts.horizon, rollouts.chosen) == (100, 15, 7)
+    row = np.reshape(rollouts.x, (100, 15))[7]
+    assert row == pytest.approx(to_map(plan().candidates[7], pose)[:, 0], rel=1e-5)
+
+
+def test_statistics_count_a_missed_deadline():
+    from wm_planner.planner_config import PlannerConfig
+
+    config = PlannerConfig(deadline_ms=50.0)
+    assert statistics_message(plan(), 60.0, config).deadline_missed
+    message = statistics_message(replace(plan(), chosen=1), 10.0, config)
+    assert not message.deadline_missed and list(message.term_names) == ["lateral", "speed"]
+
+
+@pytest.mark.ros
+def test_one_proposal_per_latent_and_imagination_only_for_watchers(ros_domain, tmp_path):
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    from wm_perception.node_tools import create_node, publisher, subscription
+
+    save_checkpoint(MODEL, tmp_path / "model")
+    command = [sys.executable, "-m", "wm_planner.planner_node", "--ros-args"]
+    command += ["-p", f"model:={tmp_path / 'model'}", "-p", "candidates:=24"]
+    child = subprocess.Popen(command, env=ros_domain.env)
+    rclpy.init()
+    try:
+        node = create_node("watcher")
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        heard = {key: [] for key in ("control_proposal", "plan_statistics", "markers", "plan")}
+        for key, messages in heard.items():
+            subscription(node, key, ROLE, messages.append)
+        latents = publisher(node, "latent", ROLE)
+
+        def spin_until(condition, timeout_s: float = 20.0) -> bool:
+            for _ in range(int(timeout_s / 0.02)):
+                if condition():
+                    return True
+                executor.spin_once(timeout_sec=0.02)
+            return False
+
+        names = [topic(key).name(ROLE) for key in heard]
+        assert spin_until(
+            lambda: latents.get_subscription_count() and all(map(node.count_publishers, names))
+        )
+        spin_until(lambda: False, 0.5)
+        backend = TorchBackend(MODEL)
+        for k in range(1, 6):
+            latents.publish(latent_message(backend, k * STEP_NS))
+            assert spin_until(lambda k=k: len(heard["control_proposal"]) == k, 5.0)
+        stamps = [m.header.stamp.nanosec for m in heard["control_proposal"]]
+        assert stamps == [k * STEP_NS for k in range(1, 6)]
+        assert all(math.isfinite(m.steer) for m in heard["control_proposal"])
+        assert spin_until(lambda: heard["plan_statistics"] and heard["markers"] and heard["plan"])
+
+        stranger = latent_message(backend, 6 * STEP_NS)
+        stranger.model_hash = "f" * 16
+        latents.publish(stranger)
+        assert not spin_until(lambda: len(heard["control_proposal"]) > 5, 1.0)
+    finally:
+        child.terminate()
+        assert child.wait(10) == 0
+        rclpy.shutdown()
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["-p", "model:=/nowhere/model"], "no model directory at '/nowhere/model'"),
+        (["-p", "model:=x", "-p", "weights.laterall:=1.0"], "weights.laterall"),
+    ],
+)
+def test_bad_parameters_are_clear_errors(ros_domain, arguments, text):
+    result = subprocess.run(
+        [sys.executable, "-m", "wm_planner.planner_node", "--ros-args", *arguments],
+        env=ros_domain.env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert result.returncode == 2 and text in result.stderr
+    assert "Traceback" not in result.stderr
