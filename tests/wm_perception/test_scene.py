@@ -82,9 +82,7 @@ def test_touching(scene):
 
 
 def test_masks_put_forward_up_and_left_left(scene):
-    frame = SceneFrame(
-        0, EGO, cars((40.0, 4.0, 0.0, 3.0, 0.0)), light_states={7: LightState.RED}
-    )
+    frame = SceneFrame(0, EGO, cars((40.0, 4.0, 0.0, 3.0, 0.0)), light_states={7: LightState.RED})
     masks = dict(zip(CHANNELS, planes(BevPainter(scene).paint(frame, 20.0)), strict=True))
     row, column = SIZE_PX * EGO_ROW, SIZE_PX / 2
     car = np.argwhere(masks["vehicle"]).mean(0)

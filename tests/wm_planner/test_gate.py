@@ -121,6 +121,13 @@ def test_waits_with_the_brake_until_the_first_proposal():
     assert drive.propose(accel=0.5).state is GateState.NOMINAL
 
 
+def test_the_first_command_is_not_held_back():
+    drive = Drive(speed=0.0)
+    drive.frame()
+    decision = drive.propose(steer=0.1, accel=0.6)
+    assert (decision.command.steer, decision.command.accel) == (0.1, 0.6)
+
+
 def test_ignores_proposals_before_any_odometry():
     drive = Drive()
     assert drive.propose().command is None

@@ -56,17 +56,21 @@ def gate(ros_domain):
         yield child
 
 
-def drive(source, frames: int) -> None:
-    for _ in range(frames):
+def drive_until_it_drives(source) -> None:
+    """Frames until proposals pass: the planner may find the gate only after the first ones."""
+    for _ in range(30):
         count = len(source.commands)
         source.frame()
         assert source.command_after(count, 2.0) is not None
+        if source.commands[-1].throttle == pytest.approx(0.3):
+            return
+    raise AssertionError("no proposal ever passed")
 
 
 def test_killed_planner_is_braked_for_within_half_a_second(source, gate, ros_domain):
     with program(str(HERE / "fake_planner.py"), env=ros_domain.env) as planner:
         source.wait_matched(readers=2)
-        drive(source, 5)
+        drive_until_it_drives(source)
         last = source.commands[-1]
         assert (last.throttle, last.brake) == (pytest.approx(0.3), 0.0)
         assert last.steer == pytest.approx(-0.05)  # CARLA's sign: right is positive
@@ -94,10 +98,10 @@ def test_killed_planner_is_braked_for_within_half_a_second(source, gate, ros_dom
 
 def test_a_proposal_that_is_not_a_number_brakes(source, gate):
     source.wait_matched(readers=1)
-    for _ in range(3):
+    for count in range(3):
         source.frame()
         source.propose(0.0, 0.2)
-        assert source.command_after(len(source.commands), 1.0) is not None
+        assert source.command_after(count, 1.0) is not None
     count = len(source.commands)
     source.frame()
     source.propose(math.nan, 0.2)

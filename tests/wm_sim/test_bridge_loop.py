@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from carla_msgs.msg import CarlaEgoVehicleControl
 
+from wm_dynamics.errors import UserError
 from wm_perception.frame import Command
 from wm_perception.messages import stamp_ns
 from wm_perception.node_tools import time_message
 from wm_sim.bridge_config import BridgeConfig
-from wm_sim.bridge_loop import EGO_ID, FULL_BRAKE, PAUSE, PLAY, STEP_ONCE, BridgeLoop
+from wm_sim.bridge_loop import FULL_BRAKE, PAUSE, PLAY, STEP_ONCE, BridgeLoop
+from wm_sim.bridge_publisher import EGO_ID
 
 _spec = importlib.util.spec_from_file_location(
     "fake_source", Path(__file__).with_name("fake_source.py")
@@ -263,6 +265,41 @@ def test_time_goes_on_from_episode_to_episode():
     assert bench.loop.ticks == 1
     running = [m.synchronous_mode_running for k, m in bench.sent if k == "status"]
     assert running[-2:] == [False, True]
+
+
+def test_a_patient_start_sends_the_first_frame_again_until_it_is_answered():
+    bench = Bench(start=False)
+    bench.loop.start_route(0, 0, 0, "default", patient=True)
+    bench.loop.poll()
+    for _ in range(4):
+        bench.wait(1.01)
+    assert bench.loop.ticks == bench.loop.timeouts == 0
+    assert bench.topics().count("odometry") == 5
+    assert stamp_ns(bench.last("odometry").header.stamp) == 0
+    bench.command()
+    bench.loop.poll()
+    assert bench.loop.ticks == 1
+    bench.wait(1.01)
+    assert (bench.loop.ticks, bench.loop.timeouts) == (2, 1)
+
+
+def test_a_refused_start_leaves_the_running_episode_alone():
+    bench = Bench()
+    bench.source.start_route = lambda *_: (_ for _ in ()).throw(UserError("no such route"))
+    with pytest.raises(UserError):
+        bench.loop.start_route(99, 0, 0, "default")
+    assert bench.loop.running
+    bench.command()
+    bench.loop.poll()
+    assert bench.loop.ticks == 1
+
+
+def test_patience_ends():
+    bench = Bench(start=False)
+    bench.loop.start_route(0, 0, 0, "default", patient=True)
+    for _ in range(13):
+        bench.wait(1.01)
+    assert bench.loop.ticks >= 1
 
 
 def test_before_the_start_only_the_paused_status_is_heard():

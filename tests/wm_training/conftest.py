@@ -1,13 +1,20 @@
-"""A tiny synthetic world to train on: what the labels say is visible in the inputs."""
+"""Two worlds to test with: synthetic episodes to train on, and a straight road to drive on.
+
+In the synthetic episodes, what the labels say is visible in the inputs.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from wm_dynamics.heads import LABELS
+from wm_perception.frame import EgoState, LightBox, LightState, Objects, SceneFrame
+from wm_perception.route import Route
+from wm_perception.scene import Scene
 from wm_training.store import StoreWriter
 
 
@@ -63,3 +70,58 @@ def episode():
 def write_store():
     """The function that writes a store of synthetic episodes."""
     return _write_store
+
+
+NOBODY = Objects()
+
+
+class StraightRoad:
+    """A 10 m wide road along y = 0; the route leads 200 m along x; light 7 stops it at x = 50."""
+
+    stop_x, light = 50.0, 7
+
+    @staticmethod
+    def scene() -> Scene:
+        road = np.zeros((400, 1600), np.uint8)
+        road[180:220] = 255  # 4 px per metre, 400 m long from x = -100
+        town = SimpleNamespace(
+            name="straight",
+            road=road,
+            line=np.zeros_like(road),
+            origin=np.array([-100.0, -50.0]),
+            is_off_road=lambda ego: abs(ego.y) > 5.0,
+        )
+        route = Route(np.array([[0.0, 0.0], [200.0, 0.0]]))
+        return Scene(town, route, (LightBox(StraightRoad.light, (48.0, 0.0), 0.0, 4.0, 3.0),))
+
+    @staticmethod
+    def frame(
+        x: float,
+        y: float = 0.0,
+        *,
+        number: int = 0,
+        speed: float = 5.0,
+        cars: Objects = NOBODY,
+        light: LightState = LightState.GREEN,
+        collided: bool = False,
+    ) -> SceneFrame:
+        """Frame ``number`` of 10 a second, the ego (4 m x 2 m) at (x, y) along the road."""
+        ego = EgoState(x, y, 0.0, speed, length=4.0, width=2.0)
+        states = {StraightRoad.light: light}
+        return SceneFrame(number * 100_000_000, ego, cars, states, collided)
+
+    @staticmethod
+    def car(x: float, y: float = 0.0, speed: float = 0.0) -> Objects:
+        """One other car (4 m x 2 m) that drives along the road."""
+        return Objects(
+            np.array([1]),
+            np.array([[x, y, 0.0]]),
+            np.array([[speed, 0.0]]),
+            np.array([[4.0, 2.0]]),
+        )
+
+
+@pytest.fixture
+def road() -> type[StraightRoad]:
+    """A straight road, small enough to check by hand."""
+    return StraightRoad

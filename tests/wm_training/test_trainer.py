@@ -57,7 +57,7 @@ def test_six_steps_are_three_and_three_resumed(tmp_path, store):
 def test_training_learns_and_reports(tmp_path, store):
     seen = []
     config = TrainConfig(
-        steps=60, log_every=15, learning_rate=3e-3, size="tiny", batch=8, ego_steps=150,
+        steps=48, log_every=12, learning_rate=3e-3, size="tiny", batch=6, ego_steps=150,
         ego_batch=64, warmup=5,
     )  # fmt: skip
     trainer = Trainer(config, store, tmp_path, store, report=lambda *args: seen.append(args))
@@ -94,6 +94,25 @@ def test_command_trains_logs_and_resumes(tmp_path, capsys, write_store):
     assert facts["steps"] == 3 and "ego_path_3s_m" in facts["metrics"]
     with pytest.raises(UserError, match="already holds a run"):
         main(Args(steps=2, **shared))
+    main(Args(steps=1, init=out, **(shared | {"out": tmp_path / "next", "ego_steps": 1})))
+    first, second = load_checkpoint(out), load_checkpoint(tmp_path / "next")
+    assert (first.head[0].weight - second.head[0].weight).abs().max() < 0.01
+
+
+def test_a_bad_command_leaves_nothing_behind(tmp_path):
+    with pytest.raises(UserError, match="is no training store"):
+        main(Args(data=[tmp_path / "nowhere"], out=tmp_path / "run", steps=1))
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence_is_told_and_the_last_save_stays(tmp_path, store):
+    trainer = Trainer(TrainConfig(steps=4, **TINY), store, tmp_path)
+    trainer.fit(until=2)
+    with torch.no_grad():
+        trainer.model.head[0].bias.fill_(float("nan"))
+    with pytest.raises(UserError, match="diverged"):
+        trainer.fit()
+    assert torch.isfinite(load_checkpoint(tmp_path).head[0].bias).all()
 
 
 def test_a_minutes_budget_ends(tmp_path, store):
@@ -109,6 +128,9 @@ def test_user_errors(tmp_path, store, write_store):
         Trainer(TrainConfig(steps=1, size="huge"), store, tmp_path)
     with pytest.raises(UserError, match="too short to imagine"):
         Trainer(TrainConfig(steps=1, length=10, **TINY), store, tmp_path)
+    short = Store.open(write_store(tmp_path / "short", 1, frames=40))
+    with pytest.raises(UserError, match="no episode is long enough"):
+        Trainer(TrainConfig(steps=1, **TINY), store, tmp_path, validation=short)
     with pytest.raises(UserError, match="nothing to resume"):
         Trainer.resume(store, tmp_path / "nowhere", {})
     Trainer(TrainConfig(steps=1, **TINY), store, tmp_path / "run").fit()

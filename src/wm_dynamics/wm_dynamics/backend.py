@@ -16,17 +16,19 @@ from wm_dynamics.rollout import LatentState
 
 
 class Sight(Protocol):
-    """What a backend reads of an observation.
+    """What a backend reads of an observation."""
 
-    Attributes:
-        bev: (S, S) uint8 bit mask.
-        state: (5,) float32 scaled proprioception.
-        route: (R,) float32 scaled way points.
-    """
+    @property
+    def bev(self) -> np.ndarray:
+        """(S, S) uint8 bit mask."""
 
-    bev: np.ndarray
-    state: np.ndarray
-    route: np.ndarray
+    @property
+    def state(self) -> np.ndarray:
+        """(5,) float32 scaled proprioception."""
+
+    @property
+    def route(self) -> np.ndarray:
+        """(R,) float32 scaled way points."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 import yaml
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from wm_dynamics.config import ModelConfig
 from wm_dynamics.errors import UserError
@@ -68,7 +68,7 @@ def save_checkpoint(model: WorldModel, path: Path | str, **metadata) -> None:
     path.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     draft = path / (WEIGHTS + ".tmp")
-    save_file(tensors, draft)
+    draft.write_bytes(save(tensors))
     facts = {
         "weights_sha256": file_sha256(draft),
         "config_hash": config_hash(model.config),
@@ -93,7 +93,7 @@ def load_checkpoint(path: Path | str) -> WorldModel:
     for name in (WEIGHTS, CONFIG, METADATA):
         if not (path / name).is_file():
             raise UserError(f"{path} is no complete model directory: {name} is missing")
-    config = _read_config(path / CONFIG)
+    config = read_config(path / CONFIG)
     metadata = _read_metadata(path / METADATA)
     actual = file_sha256(path / WEIGHTS)
     if metadata.get("weights_sha256") != actual:
@@ -126,7 +126,12 @@ def _check_shapes(path: Path, wanted: dict[str, torch.Tensor], found: dict) -> N
         )
 
 
-def _read_config(file: Path) -> ModelConfig:
+def read_config(file: Path) -> ModelConfig:
+    """The model configuration in a YAML file.
+
+    Raises:
+        UserError: not YAML, or not a valid configuration.
+    """
     try:
         content = yaml.safe_load(file.read_text())
         return ModelConfig.model_validate(content)

@@ -24,7 +24,8 @@ class Head:
         kind: "regression" or "logit".
         unit: of the published value ("1" = probability).
         scale: SI units per network unit (regressions).
-        weight: share in the head loss.
+        weight: share in the head loss; what is usually small (an offset of decimetres) needs a
+            large one, or the latent state never carries it.
         presence: label column that must be 1 for the target to exist, or None.
         positive_weight: loss weight of positive examples (logits).
         meaning: one line for documentation.
@@ -42,9 +43,9 @@ class Head:
 
 
 HEADS: tuple[Head, ...] = (
-    Head("lateral_deviation", "lateral", "regression", "m", 1.0, 1.0,
+    Head("lateral_deviation", "lateral", "regression", "m", 1.0, 4.0,
          meaning="signed offset from the route, left positive"),
-    Head("heading_error", "heading", "regression", "rad", 0.5, 1.0,
+    Head("heading_error", "heading", "regression", "rad", 0.5, 4.0,
          meaning="heading minus route heading"),
     Head("leader_gap", "leader_gap", "regression", "m", 15.0, 1.5, "leader_present",
          meaning="free distance to the vehicle ahead on the route, if there is one"),

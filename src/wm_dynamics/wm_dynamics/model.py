@@ -31,21 +31,15 @@ class WorldModel(nn.Module):
         self.metadata: dict = {}
         features = config.deter + config.stoch
         self.ego = EgoNet(config.ego_hidden, config.dt)
-        self.encoder = Encoder(
-            config.bev_channels,
-            config.bev_size,
-            config.cnn_channels,
-            config.state_dim + config.route_dim,
-            config.embed,
-        )
+        self.encoder = Encoder(config)
         self.rssm = RSSM(config)
         self.head = perceptron(features, config.hidden, len(HEADS), layers=2)
         self.decoder = Decoder(
             features, config.decoder_channels, config.bev_channels, config.bev_size
         )
         # Same weights, channels innermost in memory, as ``unpack_bev`` delivers the masks.
-        self.encoder.to(memory_format=torch.channels_last)
-        self.decoder.to(memory_format=torch.channels_last)
+        self.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._fast: FastImagination | None = None
         self._hash = ""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from wm_dynamics.config import ModelConfig
+
 
 def perceptron(inputs: int, hidden: int, outputs: int, layers: int = 1) -> nn.Sequential:
     """``layers`` hidden layers with LayerNorm and SiLU, then a linear output."""
@@ -32,23 +34,63 @@ class NormGRUCell(nn.Module):
         return torch.lerp(deter, candidate, torch.sigmoid(update - 1.0))
 
 
+class VectorEncoder(nn.Module):
+    """Standardised state and route -> features.
+
+    The nearest way points vary by centimetres, the farthest by tens of metres; without
+    standardising, the offset from the route is lost. The buffers belong to the data and are set
+    once, before training.
+    """
+
+    mean: torch.Tensor  # (inputs,)
+    std: torch.Tensor  # (inputs,)
+
+    def __init__(self, inputs: int, hidden: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("std", torch.ones(inputs))
+        self.net = nn.Sequential(
+            nn.Linear(inputs, hidden), nn.LayerNorm(hidden), nn.SiLU(),
+            nn.Linear(hidden, hidden), nn.LayerNorm(hidden), nn.SiLU(),
+        )  # fmt: skip
+
+    def standardise(self, values: torch.Tensor) -> None:
+        """Take mean and spread from data (F, inputs)."""
+        self.mean.copy_(values.mean(0))
+        self.std.copy_(values.std(0).clamp_min(1e-3))
+
+    def forward(self, vector: torch.Tensor) -> torch.Tensor:
+        """vector (B, inputs) -> (B, hidden); inputs beyond 5 standard deviations are clipped."""
+        return self.net(((vector - self.mean) / self.std).clamp(-5.0, 5.0))
+
+
 class Encoder(nn.Module):
     """Masks, state and route -> embedding (B, embed). A 4x4 patch stem keeps it cheap."""
 
-    def __init__(self, bev_channels: int, bev_size: int, channels: int, vector: int, embed: int):
+    def __init__(self, config: ModelConfig):
         super().__init__()
+        channels = config.cnn_channels
         self.cnn = nn.Sequential(
-            nn.Conv2d(bev_channels, channels, 4, 4), nn.SiLU(),
+            nn.Conv2d(config.bev_channels, channels, 4, 4), nn.SiLU(),
             nn.Conv2d(channels, 64, 4, 2, 1), nn.SiLU(),
             nn.Conv2d(64, 64, 4, 2, 1), nn.SiLU(),
             nn.Flatten(),
         )  # fmt: skip
-        flat = 64 * (bev_size // 16) ** 2
-        self.out = nn.Sequential(nn.Linear(flat + vector, embed), nn.LayerNorm(embed), nn.SiLU())
+        flat = 64 * (config.bev_size // 16) ** 2
+        vector, hidden = config.state_dim + config.route_dim, config.vector_hidden
+        self.vector = VectorEncoder(vector, hidden) if hidden else None
+        self.out = nn.Sequential(
+            nn.Linear(flat + (hidden or vector), config.embed),
+            nn.LayerNorm(config.embed),
+            nn.SiLU(),
+        )
 
     def forward(self, bev: torch.Tensor, state: torch.Tensor, route: torch.Tensor) -> torch.Tensor:
         """bev (B, C, S, S) 0/1, state (B, 5), route (B, R) -> (B, embed)."""
-        return self.out(torch.cat([self.cnn(bev), state, route], -1))
+        vector = torch.cat([state, route], -1)
+        if self.vector is not None:
+            vector = self.vector(vector)
+        return self.out(torch.cat([self.cnn(bev), vector], -1))
 
 
 class Decoder(nn.Module):

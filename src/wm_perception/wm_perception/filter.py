@@ -44,7 +44,7 @@ class LatentFilter:
         if self.stride < 1 or abs(self.stride * frame_dt - backend.dt) > 1e-6:
             raise ValueError(
                 f"the model steps {backend.dt} s, which is not a whole number of frames of "
-                f"{frame_dt} s; set the simulator's fixed_delta_seconds to a divisor of {backend.dt}"
+                f"{frame_dt} s; set the simulator's fixed_delta_seconds to a divisor of it"
             )
         self.reset()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 # Before rclpy creates its first context: where installed packages are, and a transport that
 # carries camera frames (Fast DDS' default shared-memory segment loses them).
@@ -24,9 +25,10 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
 from wm_dynamics.errors import UserError
-from wm_perception.topics import FRAME_KEYS, topic
+from wm_perception.topics import FRAME_KEYS, UNSTAMPED_KEYS, topic
 
 POLL_S = 0.1
+SILENCE_S = 0.5
 EXIT_USER_ERROR = 2
 ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
 
@@ -80,11 +82,22 @@ def publisher(node: Node, key: str, role: str):
     return node.create_publisher(entry.message_type(), entry.name(role), entry.publisher_qos())
 
 
-def subscription(node: Node, key: str, role: str, callback: Callable[[Any], None], name: str = ""):
-    """A subscription to a topic of the table, under another ``name`` if given."""
+def subscription(
+    node: Node, key: str, role: str, callback: Callable[..., None], name: str = "", depth: int = 0
+):
+    """A subscription to a topic of the table.
+
+    Args:
+        node: the node.
+        key: topic key.
+        role: role name of the ego vehicle.
+        callback: takes the message, or the message and its info.
+        name: another name than the table's, if given.
+        depth: other number of samples kept than the table's, if given.
+    """
     entry = topic(key)
     return node.create_subscription(
-        entry.message_type(), name or entry.name(role), callback, entry.subscriber_qos()
+        entry.message_type(), name or entry.name(role), callback, entry.subscriber_qos(depth)
     )
 
 
@@ -94,11 +107,13 @@ def steady_timer(node: Node, period_s: float, callback: Callable[[], None]):
 
 
 class FrameInput:
-    """Subscribes to everything a frame is made of, in the order that makes frames complete.
+    """Subscribes to everything a frame is made of, and hands it on so that frames come out right.
 
-    See ``topics.FRAME_KEYS``. Odometry is handed on one round of the executor after it was taken:
-    a message published before it has then been handled for certain, even if it slipped in between
-    the look at its own queue and the look at odometry's.
+    Messages without a stamp (``topics.UNSTAMPED_KEYS``) belong to the frame they were published
+    with. They are held and handed on just before the first odometry that was published after them,
+    by the publisher's own time, so a listener that lags behind pairs them rightly too. Odometry
+    itself is handed on one round of the executor after it was taken: what was published before it
+    has been taken by then, even if it arrived while the executor was looking elsewhere.
     """
 
     def __init__(
@@ -108,6 +123,7 @@ class FrameInput:
         feed: Callable[[str, Any], None],
         skip: tuple[str, ...] = (),
         names: dict[str, str] | None = None,
+        depth: int = 0,
     ):
         """Subscribe.
 
@@ -117,27 +133,53 @@ class FrameInput:
             feed: called with topic key and message.
             skip: keys that are not wanted.
             names: key -> topic name, where a source uses another.
+            depth: samples kept per topic; large for a listener that nobody waits for in lockstep
+                and that must see every frame.
         """
         self._feed = feed
-        self._late: list[Any] = []
+        self._held: list[tuple[int, str, Any]] = []
+        self._odometry: list[tuple[int, Any]] = []
+        self._silent = True  # no odometry since the last look
         self._guard = node.create_guard_condition(self._hand_on)
+        self._timer = steady_timer(node, SILENCE_S, self._look)
         self._subscriptions = [
-            subscription(node, key, role, self._callback(key), (names or {}).get(key, ""))
+            subscription(node, key, role, self._callback(key), (names or {}).get(key, ""), depth)
             for key in FRAME_KEYS
             if key not in skip
         ]
 
-    def _callback(self, key: str) -> Callable[[Any], None]:
-        def defer(message) -> None:
-            self._late.append(message)
-            self._guard.trigger()
+    def _callback(self, key: str) -> Callable[[Any, Any], None]:
+        def take(message, info) -> None:
+            sent_ns = info["source_timestamp"] or info["received_timestamp"]
+            if key == "odometry":
+                self._odometry.append((sent_ns, message))
+                self._guard.trigger()
+            elif key in UNSTAMPED_KEYS:
+                self._held.append((sent_ns, key, message))
+            else:
+                self._feed(key, message)
 
-        return defer if key == "odometry" else lambda message: self._feed(key, message)
+        return take
 
     def _hand_on(self) -> None:
-        late, self._late = self._late, []
-        for message in late:
+        self._silent = False
+        arrived, self._odometry = self._odometry, []
+        for sent_ns, message in arrived:
+            self._release(sent_ns)
             self._feed("odometry", message)
+
+    def _release(self, limit_ns: float) -> None:
+        """Hand on what was published until ``limit_ns``."""
+        due = [item for item in self._held if item[0] <= limit_ns]
+        self._held = [item for item in self._held if item[0] > limit_ns]
+        for _, key, message in due:
+            self._feed(key, message)
+
+    def _look(self) -> None:
+        """Without odometry nothing needs to be held: the listener shall know what there is."""
+        if self._silent:
+            self._release(math.inf)
+        self._silent = True
 
 
 def run(
@@ -180,3 +222,14 @@ def run(
             owner.node.destroy_node()
         rclpy.try_shutdown()
     return status
+
+
+def leave(status: int) -> NoReturn:
+    """End the process without the interpreter's own tear-down.
+
+    For nodes that import torch: taking its modules apart can take seconds on a busy machine, longer
+    than a launcher waits after Ctrl-C, and nothing in it is needed once :func:`run` has returned.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -14,22 +14,25 @@ from wm_dynamics.backend import TorchBackend
 from wm_dynamics.checkpoint import load_checkpoint
 from wm_dynamics.errors import UserError
 from wm_msgs.msg import Latent
+from wm_perception.bev import SIZE_PX
 from wm_perception.conventions import quaternion_from_yaw
 from wm_perception.diagnostics import DiagnosticsPublisher
 from wm_perception.filter import Filtered, LatentFilter
-from wm_perception.frame import SceneFrame
+from wm_perception.frame import Command, SceneFrame
 from wm_perception.image_check import ImageCheck
 from wm_perception.messages import to_array
 from wm_perception.node_tools import (
     FrameInput,
     create_node,
     header,
+    leave,
     parameters,
     publisher,
     run,
     steady_timer,
 )
-from wm_perception.observation import Observation, Observer
+from wm_perception.observation import ROUTE_POINTS, STATE_NAMES, Observation, Observer
+from wm_perception.route import RoutePose
 from wm_perception.sync import FrameAssembler
 
 REPORT_S = 1.0
@@ -63,9 +66,6 @@ class PerceptionConfig(BaseModel):
 
 def warm_up(backend: TorchBackend, frames: int = 3) -> None:
     """Run the filter on blank observations, so that the first real frame is not the slow one."""
-    from wm_perception.bev import SIZE_PX
-    from wm_perception.observation import ROUTE_POINTS, STATE_NAMES
-
     latent = backend.initial()
     for index in range(frames):
         blank = Observation(
@@ -75,8 +75,8 @@ def warm_up(backend: TorchBackend, frames: int = 3) -> None:
             route=np.zeros(2 * ROUTE_POINTS, np.float32),
             reference=np.zeros((0, 2), np.float32),
             pose=np.zeros(3),
-            command=None,
-            on_route=None,
+            command=Command(),
+            on_route=RoutePose(0.0, 0.0, 0.0),
             reset=False,
         )
         latent, _ = backend.observe(latent, np.zeros(2), np.zeros(3), blank)
@@ -166,10 +166,10 @@ class PerceptionNode:
         self._diagnostics.send()
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``perception_node``."""
-    return run(PerceptionNode, args)
+    leave(run(PerceptionNode, args))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -54,7 +54,9 @@ class Route:
         s = np.arange(0.0, arc[-1] + 1e-6, SPACING_M)
         if len(s) < 2:
             s = np.array([0.0, arc[-1]])
-        self.points = np.stack([np.interp(s, arc, points[:, 0]), np.interp(s, arc, points[:, 1])], 1)
+        self.points = np.stack(
+            [np.interp(s, arc, points[:, 0]), np.interp(s, arc, points[:, 1])], 1
+        )
         tangents = np.gradient(self.points, axis=0)
         self.headings = np.unwrap(np.arctan2(tangents[:, 1], tangents[:, 0]))
 
@@ -101,7 +103,7 @@ class Route:
         behind: int = REFERENCE_BEHIND_M,
         ahead: int = REFERENCE_AHEAD_M,
     ) -> np.ndarray:
-        """(behind + ahead + 1, 2) route points around ``s``, in the frame of ``pose``, 1 m apart."""
+        """(behind + ahead + 1, 2) route points around ``s``, 1 m apart, seen from ``pose``."""
         return to_ego(self.sample(s + np.arange(-behind, ahead + 1) * SPACING_M), pose)
 
 

@@ -92,9 +92,8 @@ def leader(
     squared = ((body[:, :, None] - path) ** 2).sum(-1)
     closest = squared.argmin(-1)
     gaps = s_path[closest] - s - ego.length / 2
-    touching = (np.take_along_axis(squared, closest[..., None], -1)[..., 0] < CORRIDOR_HALF_M**2) & (
-        closest > 0
-    )
+    nearest = np.take_along_axis(squared, closest[..., None], -1)[..., 0]
+    touching = (nearest < CORRIDOR_HALF_M**2) & (closest > 0)
     gaps = np.where(touching, gaps, np.inf)
     # A body that already lies beside or behind the front bumper is not ahead.
     centre_ahead = to_ego(near.poses[:, :2], ego.pose)[:, 0] > 0.5
@@ -134,7 +133,7 @@ def ran_red_light(scene: Scene, frame: SceneFrame, s_before: float, s_now: float
 
 
 def touches(ego: EgoState, objects: Objects, ahead_m: float = 0.0, side_m: float = 0.0) -> bool:
-    """Whether the ego's body, grown ``ahead_m`` forward and ``side_m`` per side, meets an object."""
+    """Whether the ego's body, grown forward and to both sides, meets an object."""
     near = objects.within(ego.x, ego.y, 12.0 + ahead_m)
     if not len(near):
         return False

@@ -4,18 +4,19 @@ A frame is complete when odometry, vehicle status and objects of one stamp and o
 sample are there (and the image, when wanted), and when the static :class:`Scene` for it is known.
 
 Two topics carry no stamp: the speedometer and the traffic-light status (sent on change only). They
-are matched by order of arrival, which is exact when a source publishes both before the odometry of
-the same frame, and the process subscribes in the order of ``topics.FRAME_KEYS`` (odometry last) on
-a single-threaded executor: whatever was published earlier has then been handled before odometry is.
-The embedded bridge publishes in that order and, in lockstep, nothing of the next frame before a
-command answered this one. With another order of publication, the speed may be one frame old for one
-frame; the samples are re-matched through the stamped speed magnitude of the vehicle status.
+are matched by order: whoever feeds the assembler hands them on in the order in which they were
+published relative to odometry (``node_tools.FrameInput`` live, log time in a recording). That is
+exact when a source publishes both before the odometry of the same frame, as the embedded bridge
+does; in lockstep it publishes nothing of the next frame before a command answered this one. With
+another order of publication the speed may be one frame old for one frame; samples are then
+re-matched through the stamped speed magnitude of the vehicle status.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from wm_perception import messages
 from wm_perception.frame import LightState, SceneFrame
@@ -37,7 +38,7 @@ class _Partial:
     """What has arrived so far for one stamp."""
 
     stamp_ns: int
-    parts: dict[str, object] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
 
 
 class FrameAssembler:

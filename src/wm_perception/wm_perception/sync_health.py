@@ -27,7 +27,7 @@ class SyncHealth:
     Attributes:
         problems: kind -> count since the start.
         texts: kind -> the latest text of that kind.
-        paused: silence is not judged while the simulation is paused.
+        paused: nothing is missed while the simulation is paused.
         waiting_for: what the held frame lacks, empty when nothing.
     """
 
@@ -68,6 +68,7 @@ class SyncHealth:
             # Streams start again after the pause; their silence counts from then.
             for key in self._streamed:
                 self._heard[key] = now_s
+            return []
         result = []
         for key in self._streamed + self._latched:
             if key in self._latched and key in self._heard:

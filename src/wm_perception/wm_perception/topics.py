@@ -69,9 +69,15 @@ class Topic:
         """rclpy QoS for a publisher of this topic: always reliable."""
         return self._qos(reliable=True)
 
-    def subscriber_qos(self):
-        """rclpy QoS for a subscriber in the stack."""
-        return self._qos(reliable=not self.best_effort)
+    def subscriber_qos(self, depth: int = 0):
+        """rclpy QoS for a subscriber in the stack.
+
+        Args:
+            depth: samples kept, where a slow listener must not lose any; 0 for the table's.
+        """
+        profile = self._qos(reliable=not self.best_effort)
+        profile.depth = depth or self.depth
+        return profile
 
 
 _EGO = "/carla/{role}/"
@@ -185,6 +191,9 @@ FRAME_KEYS: tuple[str, ...] = (
     "image",
     "odometry",
 )
+
+# Of these, what carries no stamp and must be paired with a frame by the time it was published.
+UNSTAMPED_KEYS: tuple[str, ...] = ("speedometer", "traffic_lights_status")
 
 # What a recording holds by default, in subscription order; the image only when asked for.
 RECORDED_KEYS: tuple[str, ...] = ("clock", "vehicle_control_cmd", *FRAME_KEYS)

@@ -69,16 +69,16 @@ def lane_strips(carla_map, opendrive: str) -> list[LaneStrip]:
 
     strips = []
     for road in ElementTree.fromstring(opendrive).iter("road"):
-        road_id, length = int(road.get("id")), float(road.get("length"))
-        sections = road.find("lanes").findall("laneSection")
-        starts = [float(section.get("s")) for section in sections] + [length]
+        road_id, length = int(road.attrib["id"]), float(road.attrib["length"])
+        sections = road.findall("lanes/laneSection")
+        starts = [float(section.attrib["s"]) for section in sections] + [length]
         for section, start, end in zip(sections, starts, starts[1:], strict=False):
             low, high = start + 1e-3, end - 1e-3
             if high <= low:
                 continue
             stations = np.linspace(low, high, max(2, int((high - low) / STRIP_STEP_M) + 2))
             for lane in section.iter("lane"):
-                kind, lane_id = lane.get("type"), int(lane.get("id"))
+                kind, lane_id = lane.attrib["type"], int(lane.attrib["id"])
                 if lane_id == 0 or kind not in (*DRIVABLE, "sidewalk"):
                     continue
                 strip = _strip(carla_map, road_id, lane_id, kind, stations)
@@ -163,6 +163,6 @@ class TownMap:
         return result
 
     def is_off_road(self, ego: EgoState) -> bool:
-        """Whether two or more corners of the body (shrunk by 0.25 m) are off the drivable surface."""
+        """Whether two or more corners of the body (shrunk by 0.25 m) are off the road."""
         corners = box_corners(ego.x, ego.y, ego.yaw, ego.length - 0.5, ego.width - 0.25)
         return int((~self.drivable(corners)).sum()) >= 2

@@ -133,14 +133,13 @@ def _render_fields(model: type[BaseModel], indent: str, skip: tuple[str, ...]) -
             yield from _render_fields(type(default), indent + "  ", ())
             continue
         text = indent + yaml.safe_dump({name: default}, default_flow_style=False).strip()
-        beside = f"{text}  # {field.description}" if field.description else text
+        comment = field.description or ""
+        beside = f"{text}  # {comment}" if comment else text
         if len(beside) <= WIDTH:
             yield beside
             continue
-        mark = f"{indent}# "
-        yield from textwrap.wrap(
-            field.description, WIDTH, initial_indent=mark, subsequent_indent=mark
-        )
+        above = textwrap.wrap(comment, WIDTH - len(indent) - 2)
+        yield from (f"{indent}# {line}" for line in above)
         yield text
 
 

@@ -70,9 +70,17 @@ def against_route(path: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _braking_hinge(
-    future: Future, gap: np.ndarray, present: np.ndarray, ahead_speed, margin: float, c
+    future: Future,
+    gap: np.ndarray,
+    present: np.ndarray,
+    ahead_speed: np.ndarray | float,
+    margin: np.ndarray | float,
+    c: PlannerConfig,
 ) -> np.ndarray:
-    """Squared shortfall of the gap against the braking distance plus a margin, (N,)."""
+    """Squared shortfall of the gap against the braking distance plus a margin, (N,).
+
+    ``gap``, ``present``, ``ahead_speed`` and ``margin`` are (N, H), or one number for all.
+    """
     braking = np.maximum(future.speed**2 - ahead_speed**2, 0.0) / (2.0 * c.comfortable_deceleration)
     shortfall = np.maximum(braking + margin - gap, 0.0)
     cost = np.minimum(shortfall**2, HINGE_CAP) * present * (future.speed > STANDSTILL_MPS)

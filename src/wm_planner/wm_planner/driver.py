@@ -25,7 +25,7 @@ from wm_planner.planner_config import PlannerConfig
 
 
 def make_backend(driver: str, model: WorldModel) -> TorchBackend:
-    """Who imagines: the model ("planner"), its "blind" half, or "untrained" weights of its shape."""
+    """Who imagines: the model ("planner"), its "blind" half, or its shape "untrained"."""
     if driver == "untrained":
         return TorchBackend(WorldModel.untrained(model.config, seed=0))
     return TorchBackend(BlindImaginer(model) if driver == "blind" else model)

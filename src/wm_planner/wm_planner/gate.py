@@ -26,12 +26,13 @@ from wm_planner.gate_events import (
     Tick,
     VehicleInfo,
 )
-from wm_planner.gate_frames import STAMP_TOLERANCE_NS, FrameLedger
+from wm_planner.gate_frames import LONG_AGO_NS, STAMP_TOLERANCE_NS, FrameLedger
 from wm_planner.gate_limits import ClampCounter, Rule, limit_command
 from wm_planner.gate_manoeuvre import brake_command
 from wm_planner.gate_rss import safe_distance
 from wm_planner.gate_state import MANOEUVRE, GateState, Machine, Seen, Verdict
 
+FIRST_STEP_S = 0.1  # assumed between frames before there were two
 BLIND_PERIOD_S = 0.1  # without frames the brake command is repeated at this period
 
 
@@ -72,7 +73,7 @@ class Gate:
         self._machine = Machine(reason=reason)
         self._frames = FrameLedger(paused)
         self._odometry: Odometry | None = None
-        self._proposal_ns: int | None = None
+        self._proposal_ns = LONG_AGO_NS
         self._proposal_wall_s = -math.inf
         self._command = Command()  # in force now
         self._command_ns: int | None = None
@@ -91,9 +92,10 @@ class Gate:
         odometry, speed = self._odometry, self._speedometer
         if odometry is None:
             return 0.0
-        oldest = odometry.wall_s - self.config.timing.odometry_stop_s
-        fresh = speed is not None and speed.wall_s >= oldest
-        return speed.speed_mps if fresh else odometry.speed_mps
+        oldest_s = odometry.wall_s - self.config.timing.odometry_stop_s
+        if speed is not None and speed.wall_s >= oldest_s:
+            return speed.speed_mps
+        return odometry.speed_mps
 
     def update(self, event: Event) -> GateDecision:
         """Take one event in; events must come in the order they happened."""
@@ -126,7 +128,7 @@ class Gate:
         if ahead_s > self.config.timing.future_s:
             return self._refuse(f"the proposal is stamped {ahead_s:.1f} s in the future", wall_s)
         latency = self._frames.latency_s(stamp, wall_s)
-        repeated = self._proposal_ns is not None and stamp <= self._proposal_ns + STAMP_TOLERANCE_NS
+        repeated = stamp <= self._proposal_ns + STAMP_TOLERANCE_NS
         if repeated or (latency is None and ahead_s <= 0.0):
             return self._decide(wall_s)  # of a frame that was answered, or that nobody knows
         return self._judge(proposal, latency or 0.0)
@@ -282,7 +284,9 @@ class Gate:
 
     def _step_s(self, stamp_ns: int) -> float:
         """Simulated seconds from the command in force to the frame ``stamp_ns``."""
-        return 0.0 if self._command_ns is None else (stamp_ns - self._command_ns) * 1e-9
+        if self._command_ns is None:
+            return FIRST_STEP_S
+        return (stamp_ns - self._command_ns) * 1e-9
 
     def _send(self, command: Command, stamp_ns: int, wall_s: float) -> GateDecision:
         self._command, self._command_ns, self._command_wall_s = command, stamp_ns, wall_s
@@ -292,6 +296,5 @@ class Gate:
     def _decide(
         self, wall_s: float, command: Command | None = None, stamp_ns: int = 0
     ) -> GateDecision:
-        state, reason = self.state, self._machine.reason
-        rules = self._rules(wall_s)
-        return GateDecision(command, stamp_ns, state, reason, rules, self._interventions)
+        now, rules = self._machine, self._rules(wall_s)
+        return GateDecision(command, stamp_ns, now.state, now.reason, rules, self._interventions)

@@ -7,6 +7,7 @@ from collections import deque
 # Bridges truncate stamps to float seconds: the same instant may differ by a nanosecond or so.
 STAMP_TOLERANCE_NS = 1_000_000
 REMEMBERED = 64
+LONG_AGO_NS = -(2**63)
 
 
 class FrameLedger:
@@ -16,20 +17,20 @@ class FrameLedger:
     simulation is paused nothing waits and nothing ages. Times are a steady clock's, in seconds.
 
     Attributes:
-        newest_ns: stamp of the newest frame, or None before the first.
+        newest_ns: stamp of the newest frame; long ago before the first.
         paused: whether the simulation stands still.
     """
 
     def __init__(self, paused: bool = False):
-        self.newest_ns: int | None = None
+        self.newest_ns = LONG_AGO_NS
         self.paused = paused
-        self._settled_ns: int | None = None
+        self._settled_ns = LONG_AGO_NS
         self._settled_wall_s = 0.0
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
 
     def is_new(self, stamp_ns: int) -> bool:
         """Whether this frame comes after all known ones."""
-        return self.newest_ns is None or stamp_ns > self.newest_ns + STAMP_TOLERANCE_NS
+        return stamp_ns > self.newest_ns + STAMP_TOLERANCE_NS
 
     def arrive(self, stamp_ns: int, wall_s: float) -> None:
         """A new frame arrived."""
@@ -38,7 +39,7 @@ class FrameLedger:
 
     def is_settled(self, stamp_ns: int) -> bool:
         """Whether this frame was answered, or a later one was."""
-        return self._settled_ns is not None and stamp_ns <= self._settled_ns + STAMP_TOLERANCE_NS
+        return stamp_ns <= self._settled_ns + STAMP_TOLERANCE_NS
 
     def settle(self, stamp_ns: int, wall_s: float) -> None:
         """The frame was answered now. Answering it again changes nothing."""
@@ -48,7 +49,7 @@ class FrameLedger:
     @property
     def has_open(self) -> bool:
         """Whether a frame has no answer yet."""
-        return self.newest_ns is not None and not self.is_settled(self.newest_ns)
+        return not self.is_settled(self.newest_ns)
 
     def wait_s(self, wall_s: float) -> float:
         """For how long the oldest open frame has been waiting for its answer."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 from carla_msgs.msg import CarlaEgoVehicleControl
@@ -18,6 +19,7 @@ from wm_perception import messages
 from wm_perception.conventions import to_vehicle_control, yaw_from_quaternion
 from wm_perception.diagnostics import DiagnosticsPublisher
 from wm_perception.node_tools import create_node, header, publisher, run, steady_timer, subscription
+from wm_perception.topics import topic
 from wm_planner.gate import Gate, GateDecision
 from wm_planner.gate_events import (
     Ahead,
@@ -30,7 +32,7 @@ from wm_planner.gate_events import (
     VehicleInfo,
 )
 from wm_planner.gate_rss import arc_curvature, gap_ahead
-from wm_planner.gate_state import GateState
+from wm_planner.gate_state import MANOEUVRE, GateState
 from wm_planner.node_config import GateNodeConfig
 from wm_planner.parameters import node_parameters
 
@@ -53,8 +55,10 @@ class GateNode:
         self._odometry: Odometry | None = None
         self._state, self._reason = GateState.WAITING, ""
         self._last_tick_s = time.monotonic()
-        self._decision: GateDecision | None = None
-        self._problems: dict[str, int] = {}
+        self._interventions = 0
+        self._problems: Counter[str] = Counter()
+        self._texts: dict[str, str] = {}
+        self._odometry_topic = topic("odometry").name(role)
         self._commands = publisher(self.node, "vehicle_control_cmd", role)
         self._states = publisher(self.node, "safety_state", role)
         self._diagnostics = DiagnosticsPublisher(self.node, "wm_gate", role)
@@ -132,8 +136,10 @@ class GateNode:
     # ------------------------------------------------------------------ messages out
 
     def _take(self, event: Event) -> None:
-        decision = self._decision = self._gate.update(event)
+        decision = self._gate.update(event)
+        self._interventions = decision.interventions
         if decision.command is not None:
+            self._count_rules(decision)
             throttle, steer, brake = to_vehicle_control(decision.command)
             message = CarlaEgoVehicleControl(throttle=throttle, steer=steer, brake=brake)
             message.header = header(decision.stamp_ns)
@@ -173,20 +179,23 @@ class GateNode:
         return self._odometry.stamp_ns if self._odometry else 0
 
     def _count(self, kind: str, text: str) -> None:
-        self._problems[kind] = self._problems.get(kind, 0) + 1
-        self._log.warning(text, throttle_duration_sec=5.0)
+        self._problems[kind] += 1
+        self._texts[kind] = text
+
+    def _count_rules(self, decision: GateDecision) -> None:
+        for rule in decision.rules:
+            reported_only = rule.name == "rss_longitudinal" and not self.config.rss.stops
+            if rule.tripped and not reported_only:
+                self._count(rule.name, f"{rule.value:.3g}, limit {rule.limit:.3g}")
 
     def _report(self) -> None:
-        decision = self._decision
         errors = []
         if self._odometry is None:
-            errors.append(f"no odometry on {self._subscriptions[4].topic_name}: nothing to guard")
-        elif self._state in (GateState.COMFORT_STOP, GateState.EMERGENCY_STOP, GateState.HOLD):
+            errors.append(f"no odometry on {self._odometry_topic}: nothing to guard")
+        elif self._state in MANOEUVRE:
             errors.append(f"{self._state.name}: {self._reason}")
-        tripped = {rule.name: 1 for rule in decision.rules if rule.tripped} if decision else {}
-        counts = {"interventions": decision.interventions if decision else 0}
-        self._diagnostics.add("gate", errors, {**self._problems, **counts})
-        self._diagnostics.add("rules", [], tripped)
+        values = {"state": self._state.name, "interventions": self._interventions}
+        self._diagnostics.add("gate", errors, self._problems, self._texts, values)
         self._diagnostics.send()
 
 
@@ -195,10 +204,10 @@ def _float32(value: float) -> float:
     return max(-FLOAT32_MAX, min(FLOAT32_MAX, value)) if math.isfinite(value) else value
 
 
-def main(args: list[str] | None = None) -> None:
+def main(args: list[str] | None = None) -> int:
     """Entry point of ``gate_node``."""
-    sys.exit(run(GateNode, args))
+    return run(GateNode, args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -67,8 +67,12 @@ def validated(model: type[Model], values: Mapping[str, Any], where: str) -> Mode
 
 
 def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Names of the fields of the group at ``path``."""
     for name in path:
-        model = model.model_fields[name].annotation
+        group = model.model_fields[name].annotation
+        if not (isinstance(group, type) and issubclass(group, BaseModel)):
+            return []
+        model = group
     return list(model.model_fields)
 
 

@@ -21,7 +21,7 @@ def shared_dir(kind: str) -> Path:
     for candidate in (checkout, installed):
         if candidate.is_dir():
             return candidate
-    raise UserError(f"{kind}/ is neither at {checkout} nor at {installed}; install the project again")
+    raise UserError(f"{kind}/ is neither at {checkout} nor {installed}; install the project again")
 
 
 def model_path(name: str | Path) -> Path:

@@ -125,7 +125,7 @@ class Planner:
             std = np.maximum(c.momentum * std + (1 - c.momentum) * best.std(0), c.min_std)
             elites = best[: c.kept_elites]
         chosen = int(order[0])
-        # Halfway between the best sequence and the elites' mean: the mean is smooth, the best sharp.
+        # Halfway between the best sequence and the elites' mean: that is smooth, the best sharp.
         sequence = 0.5 * actions[chosen] + 0.5 * mean
         self._mean, self._elites = sequence, elites
         return Plan(

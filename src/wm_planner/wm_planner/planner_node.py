@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -19,7 +18,15 @@ from wm_msgs.msg import ControlProposal, Latent, PlanStatistics
 from wm_perception.conventions import yaw_from_quaternion
 from wm_perception.diagnostics import DiagnosticsPublisher
 from wm_perception.messages import stamp_ns
-from wm_perception.node_tools import create_node, header, publisher, run, steady_timer, subscription
+from wm_perception.node_tools import (
+    create_node,
+    header,
+    leave,
+    publisher,
+    run,
+    steady_timer,
+    subscription,
+)
 from wm_planner import markers
 from wm_planner.driver import make_backend
 from wm_planner.node_config import PlannerNodeConfig
@@ -196,9 +203,9 @@ class PlannerNode:
         self._diagnostics.send()
 
 
-def main(args: list[str] | None = None) -> None:
+def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``planner_node``."""
-    sys.exit(run(PlannerNode, args))
+    leave(run(PlannerNode, args))
 
 
 if __name__ == "__main__":

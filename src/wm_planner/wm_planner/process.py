@@ -18,13 +18,13 @@ def node_environment(ros_log_dir: Path, base: Mapping[str, str] | None = None) -
     """The environment of a node; what the user has set stays.
 
     Sets where installed ROS packages are (the wheels do not), a transport that carries camera
-    frames, discovery on this machine only, and one thread per numeric library.
+    frames, and one thread per numeric library. Discovery is left alone: nodes that look for each
+    other on this machine only and nodes that look on the whole network do not find each other.
     """
     environment = dict(os.environ if base is None else base)
     defaults = {
         "AMENT_PREFIX_PATH": sys.prefix,
         "FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA",
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "OMP_NUM_THREADS": "1",
         "ROS_LOG_DIR": str(ros_log_dir),
         "RCUTILS_COLORIZED_OUTPUT": "0",

@@ -13,7 +13,7 @@ import numpy as np
 
 def _lane_points(lane: ET.Element, step_m: float) -> np.ndarray:
     """(n, 3) points along a SUMO lane, x, y, heading."""
-    shape = np.array([[float(v) for v in p.split(",")[:2]] for p in lane.get("shape").split()])
+    shape = np.array([[float(v) for v in p.split(",")[:2]] for p in lane.attrib["shape"].split()])
     delta = np.diff(shape, axis=0)
     along = np.r_[0.0, np.cumsum(np.hypot(*delta.T))]
     at = np.arange(0.0, along[-1], step_m) + 0.01
@@ -29,7 +29,7 @@ def lane_alignment(net_path: Path, xodr_path: Path, step_m: float = 3.0) -> tupl
     nearest lane of the same direction.
     """
     carla_map = carla.Map("town", gzip.decompress(xodr_path.read_bytes()).decode())
-    lanes: list[np.ndarray] = []
+    lanes: list[tuple[float, float, float]] = []
     for waypoint in carla_map.generate_waypoints(0.5):
         t = waypoint.transform
         lanes.append((t.location.x, -t.location.y, -math.radians(t.rotation.yaw)))

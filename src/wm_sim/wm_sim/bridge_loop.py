@@ -14,19 +14,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from wm_dynamics.errors import UserError
 from wm_perception.conventions import from_vehicle_control
-from wm_perception.frame import Command, LightState, SceneFrame
+from wm_perception.frame import Command, SceneFrame
 from wm_perception.messages import stamp_ns as to_ns
 from wm_perception.scene import Scene
-from wm_sim import bridge_messages as build
 from wm_sim.bridge_config import BridgeConfig
+from wm_sim.bridge_publisher import BridgePublisher
 
-EGO_ID = 1_000_000
 PLAY, PAUSE, STEP_ONCE = 0, 1, 2
 PAUSED_STATUS_S = 0.5
 # A command for an earlier frame takes effect, but the loop gives the one for this frame that much
 # more wall time: otherwise one late command would leave the drive one frame behind for good.
 LATE_GRACE_S = 0.1
+FIRST_ANSWER_S = 10.0
 STAMP_TOLERANCE_NS = 1_000_000
 FULL_BRAKE = Command(0.0, -1.0)
 
@@ -85,8 +86,8 @@ class BridgeLoop:
             fov_deg: horizontal field of view of the camera.
         """
         self._source, self._config = source, config
-        self._publish, self._wanted, self._now = publish, wanted, now
-        self._fov_deg = fov_deg
+        self._out = BridgePublisher(config, publish, wanted, fov_deg)
+        self._now = now
         self.running = False
         self.ticks = self.timeouts = self.overruns = self.braked = 0
         self.rejected = self.unexpected = 0
@@ -96,9 +97,8 @@ class BridgeLoop:
         self._override = False
         self._pause_after = False
         self._fresh = False  # the first frame of an episode has yet to be published
+        self._patient_until_s = -math.inf
         self._last_status_s = -math.inf
-        self._town: str | None = None
-        self._lights: dict[int, LightState] | None = None
         self._forget_command()
 
     def _forget_command(self) -> None:
@@ -109,20 +109,41 @@ class BridgeLoop:
 
     # Episodes and run state.
 
-    def start_route(self, route: int, seed: int, traffic: int, suite: str) -> Started:
-        """Pause, begin an episode, publish its latched topics; :meth:`poll` then runs it."""
+    def start_route(
+        self, route: int, seed: int, traffic: int, suite: str, patient: bool = False
+    ) -> Started:
+        """Pause, begin an episode, publish its latched topics; :meth:`poll` then runs it.
+
+        Args:
+            route: index in the suite.
+            seed: of the traffic.
+            traffic: number of other cars.
+            suite: route list.
+            patient: in lockstep, send the first frame again while nothing answers it, for at most
+                ``FIRST_ANSWER_S``, before time goes on. A subscriber that the middleware has not
+                matched yet loses the first frame, and the episode would begin differently.
+
+        Raises:
+            UserError: there is no such route; what ran before goes on.
+        """
         last_ns = self.stamp_ns if self._frame else None
+        was_running = self.running
         self._set_running(False)
-        scene = self._source.start_route(route, seed, traffic, suite)
+        try:
+            scene = self._source.start_route(route, seed, traffic, suite)
+        except UserError:
+            self._set_running(was_running)
+            raise
         self._frame = self._source.frame()
         if last_ns is not None:  # time never goes back, whatever the simulator's clock does
             dt_ns = round(self._config.frame_dt * 1e9)
             self._offset_ns = max(0, last_ns + dt_ns - self._frame.stamp_ns)
         self._episode_ns = self.stamp_ns
-        self._publish_scene(scene)
+        self._out.scene(scene, self.stamp_ns)
         self._forget_command()
         self._fresh = True
         self._pause_after = False
+        self._patient_until_s = self._now() + FIRST_ANSWER_S if patient else -math.inf
         self.running = True
         return Started(scene.route.length_m, self.stamp_ns)
 
@@ -192,7 +213,9 @@ class BridgeLoop:
             self._fresh = False
             self._show(now)
         elif self._config.synchronous:
-            if self._answered or now >= self._due_s:
+            if not self._answered and now >= self._due_s and now < self._patient_until_s:
+                self._show(now)
+            elif self._answered or now >= self._due_s:
                 self.timeouts += not self._answered
                 self._tick()
         elif now >= self._due_s:
@@ -216,7 +239,9 @@ class BridgeLoop:
             self.braked += 1
         self._frame = self._source.step(command)
         self.ticks += 1
+        self._number += 1
         self._answered = False
+        self._patient_until_s = -math.inf
         if self._pause_after:
             self.running = self._pause_after = False
         self._show(self._now())
@@ -230,57 +255,14 @@ class BridgeLoop:
 
     def _show(self, now: float) -> None:
         """Publish the current frame and set when the next one is due."""
-        self._number += 1
         self._publish_status()
-        self._publish_frame(replace(self._source.frame(), stamp_ns=self.stamp_ns))
+        frame = replace(self._source.frame(), stamp_ns=self.stamp_ns)
+        self._out.frame(frame, self._number)
         if self._config.synchronous:
             self._due_s = self._now() + self._period_s
         else:
             self._due_s = (self._due_s if math.isfinite(self._due_s) else now) + self._period_s
 
-    # Publishing.
-
     def _publish_status(self) -> None:
-        config = self._config
         self._last_status_s = self._now()
-        self._publish(
-            "status",
-            build.status(self._number, config.frame_dt, config.synchronous, self.running),
-        )
-
-    def _publish_scene(self, scene: Scene) -> None:
-        """The latched topics; the map only when it changed."""
-        town = scene.town
-        if town.opendrive != self._town:
-            self._town = town.opendrive
-            self._publish("world_info", build.world_info(town.name, town.opendrive))
-            self._publish("map", build.map_text(town.opendrive))
-            self._publish("vehicle_info", build.vehicle_info(EGO_ID, self._config.role_name))
-        self._publish("traffic_lights_info", build.light_info(scene.lights))
-        self._lights = None
-        self._publish("waypoints", build.path(scene, self.stamp_ns))
-
-    def _publish_frame(self, frame: SceneFrame) -> None:
-        """Everything of one frame: what carries no stamp first, odometry last."""
-        role = self._config.role_name
-        stamp, ego = frame.stamp_ns, frame.ego
-        self._publish("clock", build.clock(stamp))
-        if frame.light_states != self._lights:
-            self._lights = dict(frame.light_states)
-            self._publish("traffic_lights_status", build.light_status(self._lights))
-        if frame.collided:
-            self._publish("collision", build.collision(frame, role))
-        if frame.crossed_markings:
-            self._publish("lane_invasion", build.lane_invasion(frame, role))
-        self._publish("speedometer", build.speedometer(ego))
-        self._publish("vehicle_status", build.vehicle_status(stamp, ego))
-        if self._wanted("objects") or self._wanted("ego_objects"):
-            everyone, others = build.object_arrays(frame, EGO_ID, self._number)
-            self._publish("objects", everyone)
-            self._publish("ego_objects", others)
-        if frame.image is not None and (self._wanted("image") or self._wanted("camera_info")):
-            image, info = build.camera(stamp, frame.image, role, self._fov_deg)
-            self._publish("camera_info", info)
-            self._publish("image", image)
-        self._publish("tf", build.transform(stamp, ego, role))
-        self._publish("odometry", build.odometry(stamp, ego, role))
+        self._out.status(self._number, self.running)

@@ -103,8 +103,9 @@ class BridgeNode:
 
     def _start_route(self, request, response):
         try:
+            suite = request.suite or self.config.suite
             started = self.loop.start_route(
-                request.route, request.seed, request.traffic, request.suite or self.config.suite
+                request.route, request.seed, request.traffic, suite, patient=True
             )
         except UserError as error:
             response.success, response.message = False, str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -92,10 +93,11 @@ class Camera:
 
     def __init__(self, town: TownMap, config: CameraConfig) -> None:
         self.config = config
+        settings: dict[str, Any] = {"backend": "egl"}  # moderngl declares each value as a dict
         try:
             import moderngl
 
-            self._gl = moderngl.create_standalone_context(backend="egl")
+            self._gl = moderngl.create_standalone_context(**settings)
         except Exception as error:  # moderngl and glcontext raise several plain types
             raise CameraUnavailable(
                 f"the camera needs OpenGL through EGL, which is not available here ({error}). "
@@ -150,9 +152,9 @@ class Camera:
         cos, sin = math.cos(ego.yaw), math.sin(ego.yaw)
         eye = np.array([ego.x + cos * config.x_m, ego.y + sin * config.x_m, config.z_m])
         matrix = self._projection @ _view(eye, ego.yaw, config.pitch_rad)
-        packed = matrix.T.astype(np.float32).tobytes()
+        by_column = tuple(matrix.T.astype(np.float32).ravel().tolist())
         for program in self._programs:
-            program["view_projection"].write(packed)
+            program["view_projection"] = by_column
             program["eye"] = tuple(eye)
         rows = instances(ego.x, ego.y, objects, boxes, states, PROP_REACH_M)[:MAX_INSTANCES]
         self._gl.enable_only(self._gl.DEPTH_TEST | self._gl.CULL_FACE)

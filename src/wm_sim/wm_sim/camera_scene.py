@@ -66,10 +66,11 @@ def spindle(sides: int = 6) -> tuple[np.ndarray, np.ndarray]:
     """Unit double cone, the crown of a tree: (6 * sides, 3) positions and normals."""
     turn = np.arange(sides + 1) * 2 * math.pi / sides
     ring = np.stack([0.5 * np.cos(turn), 0.5 * np.sin(turn), np.full(sides + 1, -0.1)], 1)
-    positions, normals = [], []
+    positions: list[np.ndarray] = []
+    normals: list[np.ndarray] = []
     for a, b in pairwise(ring):
-        for face in ((a, b, (0, 0, 0.5)), (b, a, (0, 0, -0.5))):
-            face = np.array(face)
+        for corners in ((a, b, (0, 0, 0.5)), (b, a, (0, 0, -0.5))):
+            face = np.array(corners)
             normal = np.cross(face[1] - face[0], face[2] - face[0])
             positions.extend(face)
             normals += [normal / np.linalg.norm(normal)] * 3
@@ -214,13 +215,14 @@ def _tiles(mesh: np.ndarray) -> tuple[np.ndarray, tuple[Tile, ...]]:
     cell = np.floor(triangles[:, :, :2].mean(1) / TILE_M).astype(int)
     order = np.lexsort(cell.T)
     triangles, cell = triangles[order], cell[order]
-    starts = np.flatnonzero(np.r_[True, (np.diff(cell, axis=0) != 0).any(1)])
+    starts = np.flatnonzero(np.r_[True, (np.diff(cell, axis=0) != 0).any(1)]).tolist()
     tiles = []
     for first, last in zip(starts, [*starts[1:], len(cell)], strict=True):
         ground = triangles[first:last, :, :2].reshape(-1, 2)
         centre = (ground.min(0) + ground.max(0)) / 2
+        x, y = centre.tolist()
         radius = float(np.hypot(*(ground - centre).T).max())
-        tiles.append(Tile(3 * first, 3 * (last - first), *centre.tolist(), radius))
+        tiles.append(Tile(3 * first, 3 * (last - first), x, y, radius))
     return triangles.reshape(mesh.shape), tuple(tiles)
 
 

@@ -100,41 +100,56 @@ def _run(tool: str, arguments: str, cwd: Path) -> None:
         raise UserError(f"{tool} failed:\n{done.stderr}")
 
 
+def _ends(edge: ET.Element) -> tuple[str, str]:
+    """The nodes that a one-way edge leads from and to."""
+    return edge.attrib["from"], edge.attrib["to"]
+
+
+def _street(edge: ET.Element) -> tuple[str, str]:
+    """The same key for both directions of a street."""
+    first, last = sorted(_ends(edge))
+    return first, last
+
+
 def _close_streets(edges: ET.Element, recipe: Recipe) -> None:
     """Take a random part of the streets (both directions) out of the pattern."""
     rng = np.random.default_rng(recipe.seed)
-    pairs = sorted({tuple(sorted((e.get("from"), e.get("to")))) for e in edges.iter("edge")})
+    pairs = sorted({_street(edge) for edge in edges.iter("edge")})
     closed = {pair for pair in pairs if rng.random() < recipe.closed}
     for edge in list(edges.iter("edge")):
-        if tuple(sorted((edge.get("from"), edge.get("to")))) in closed:
+        if _street(edge) in closed:
             edges.remove(edge)
 
 
 def _drop_dead_ends(nodes: ET.Element, edges: ET.Element) -> None:
     """Remove junctions with a single street until none is left (cars could only vanish there)."""
     while True:
-        neighbours: dict[str, set[str]] = {n.get("id"): set() for n in nodes.iter("node")}
+        neighbours: dict[str, set[str]] = {n.attrib["id"]: set() for n in nodes.iter("node")}
         for edge in edges.iter("edge"):
-            neighbours[edge.get("from")].add(edge.get("to"))
+            start, end = _ends(edge)
+            neighbours[start].add(end)
         dead = {n for n, others in neighbours.items() if len(others) < 2}
         if not dead:
             break
         for node in [n for n in nodes.iter("node") if n.get("id") in dead]:
             nodes.remove(node)
-        for edge in [e for e in edges.iter("edge") if dead & {e.get("from"), e.get("to")}]:
+        for edge in [e for e in edges.iter("edge") if not dead.isdisjoint(_ends(e))]:
             edges.remove(edge)
     for node in nodes.iter("node"):
         node.attrib.pop("tl", None)
-        node.set("type", "traffic_light" if len(neighbours[node.get("id")]) > 2 else "priority")
+        node.set("type", "traffic_light" if len(neighbours[node.attrib["id"]]) > 2 else "priority")
 
 
 def _bend(nodes: ET.Element, edges: ET.Element, recipe: Recipe) -> None:
     """Bulge each street sideways by a sin^2 profile; both directions share the shape."""
     rng = np.random.default_rng(recipe.seed)
-    position = {n.get("id"): np.array([float(n.get("x")), float(n.get("y"))]) for n in nodes}
+    position = {
+        node.attrib["id"]: np.array([float(node.attrib["x"]), float(node.attrib["y"])])
+        for node in nodes
+    }
     bulge: dict[tuple[str, str], float] = {}
     for edge in edges.iter("edge"):
-        pair = tuple(sorted((edge.get("from"), edge.get("to"))))
+        pair = _street(edge)
         if pair not in bulge:
             bulge[pair] = rng.uniform(-recipe.bend, recipe.bend)
         first, last = (position[p] for p in pair)
@@ -143,7 +158,7 @@ def _bend(nodes: ET.Element, edges: ET.Element, recipe: Recipe) -> None:
         t = np.linspace(0.0, 1.0, steps + 1)[:, None]
         normal = np.array([-street[1], street[0]])
         shape = first + t * street + bulge[pair] * np.sin(math.pi * t) ** 2 * normal
-        if edge.get("from") != pair[0]:
+        if _ends(edge) != pair:
             shape = shape[::-1]
         edge.set("shape", " ".join(f"{x:.2f},{y:.2f}" for x, y in shape))
 

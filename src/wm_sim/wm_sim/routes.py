@@ -113,7 +113,8 @@ class Router:
 
     def _path(self, start: Node, goal: Node, weight: dict[tuple[Node, Node], float]) -> list[Node]:
         """Dijkstra; the nodes from start to goal, empty when unreachable."""
-        cost, previous, queue = {start: 0.0}, {}, [(0.0, start)]
+        cost, queue = {start: 0.0}, [(0.0, start)]
+        previous: dict[Node, Node] = {}
         while queue:
             so_far, here = heapq.heappop(queue)
             if here == goal:

@@ -140,12 +140,12 @@ class Traffic:
         for name, (x, y), _, _ in self._cars():
             if math.hypot(x - ego.x, y - ego.y) < START_CLEARANCE_M + CAR_LENGTH_M / 2:
                 self._remove(name)
-        self._add_ego()
+        self._add_ego(ego)
         self.move_ego(ego)
 
-    def _add_ego(self) -> None:
+    def _add_ego(self, ego: EgoState) -> None:
         route = f"{EGO}{self._elapsed}"
-        edge = libsumo.simulation.convertRoad(self._ego.x, self._ego.y)[0]
+        edge = libsumo.simulation.convertRoad(ego.x, ego.y)[0]
         libsumo.route.add(route, [self._edges[0] if edge.startswith(":") else edge])
         libsumo.vehicle.add(EGO, route, CAR_TYPE, departPos="0")
         libsumo.vehicle.setSpeedMode(EGO, 0)
@@ -166,7 +166,7 @@ class Traffic:
         try:
             libsumo.vehicle.moveToXY(EGO, "", -1, x, y, angle, keepRoute=2)
         except libsumo.TraCIException:  # it left SUMO, e.g. at the end of its road
-            self._add_ego()
+            self._add_ego(ego)
             libsumo.vehicle.moveToXY(EGO, "", -1, x, y, angle, keepRoute=2)
 
     def step(self) -> None:

@@ -8,9 +8,11 @@ import time
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from rosbags.interfaces import (
     Connection,
+    Nodetype,
     Qos,
     QosDurability,
     QosHistory,
@@ -55,9 +57,8 @@ class TypeDefinitions:
         if package in self._loaded:
             raise UserError(f"message type {type_name} is not defined by the installed {package}")
         self._loaded.add(package)
-        folder = next(
-            (s / package / "msg" for s in share_directories() if (s / package).is_dir()), None
-        )
+        folders = [share / package / "msg" for share in share_directories()]
+        folder = next((f for f in folders if f.is_dir()), None)
         if folder is None:
             raise UserError(
                 f"message type {type_name} is unknown; install the package {package}, or set "
@@ -68,11 +69,18 @@ class TypeDefinitions:
             types.update(get_types_from_msg(file.read_text(), f"{package}/msg/{file.stem}"))
         self.typestore.register(types)
         for _, fields in types.values():
-            for _, (_, detail) in fields:
-                inner = detail if isinstance(detail[0], str) else detail[0][1]
-                if "/" in inner[0]:
-                    self.require(inner[0])
+            for _, description in fields:
+                if (inner := _message_name(description)) is not None:
+                    self.require(inner)
         self.require(type_name)
+
+
+def _message_name(description: Any) -> str | None:
+    """The message type that a field holds, alone or in a list; None for a plain value."""
+    kind, detail = description
+    if kind == Nodetype.NAME:
+        return detail
+    return _message_name(detail[0]) if kind in (Nodetype.ARRAY, Nodetype.SEQUENCE) else None
 
 
 def qos(depth: int, latched: bool) -> Qos:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import queue
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +145,8 @@ def collect(jobs: list[CollectJob], processes: int = 2) -> None:
     """
     context = multiprocessing.get_context("spawn")
     reports: multiprocessing.Queue = context.Queue()
-    waiting, running = list(jobs), {}
+    waiting = list(jobs)
+    running: dict[str, SpawnProcess] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f}"))
     with Progress(*columns, TimeRemainingColumn()) as progress:
         bars = {job.town: progress.add_task(job.town, total=job.frames) for job in jobs}

@@ -6,6 +6,7 @@ import multiprocessing
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from wm_planner.planner_config import PlannerConfig
@@ -32,9 +33,7 @@ class EvalJob:
     tasks: tuple[RouteTask, ...]
 
 
-def drive_route(
-    simulator, driver: Driver, task: RouteTask, watch: Callable | None = None
-) -> Drive:
+def drive_route(simulator, driver: Driver, task: RouteTask, watch: Callable | None = None) -> Drive:
     """Drive one route to its end.
 
     Args:
@@ -45,7 +44,7 @@ def drive_route(
     """
     scene = simulator.start_route(task.route, seed=task.seed, traffic=task.traffic)
     driver.reset(scene, task.seed)
-    scorer = RouteScorer(scene)
+    scorer = RouteScorer(scene, task.time_limit_s)
     plan_ms: list[float] = []
     frame = simulator.frame()
     while scorer.update(frame) is None:
@@ -93,12 +92,11 @@ def evaluate(
     """
     towns = list(dict.fromkeys(task.town for task in tasks))
     jobs = [
-        EvalJob(driver, model, planner, tuple(t for t in tasks if t.town == town))
-        for town in towns
+        EvalJob(driver, model, planner, tuple(t for t in tasks if t.town == town)) for town in towns
     ]
     context = multiprocessing.get_context("spawn")
     reports: multiprocessing.Queue = context.Queue()
-    running: list[multiprocessing.process.BaseProcess] = []
+    running: list[SpawnProcess] = []
     drives: list[Drive] = []
     finished = 0
     try:

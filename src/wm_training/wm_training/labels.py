@@ -65,8 +65,10 @@ class Labeller:
         if ran_red:
             self._red_until_ns = frame.stamp_ns + int(RED_MEMORY_S * 1e9)
         self._before = (frame, observation)
+        has_leader, leader_gap, leader_speed = False, FAR_M, 0.0
         ahead = leader(self._scene, frame.ego, frame.objects, station)
-        has_leader = ahead is not None and ahead.gap_m < FAR_M
+        if ahead is not None and ahead.gap_m < FAR_M:
+            has_leader, leader_gap, leader_speed = True, ahead.gap_m, ahead.speed_mps
         stop = stop_distance(self._scene, frame, station)
         has_stop = stop is not None and stop < FAR_M
         off_road = self._scene.town.is_off_road(frame.ego)
@@ -76,8 +78,8 @@ class Labeller:
             lateral,
             observation.on_route.heading_error,
             has_leader,
-            ahead.gap_m if has_leader else FAR_M,
-            ahead.speed_mps if has_leader else 0.0,
+            leader_gap,
+            leader_speed,
             has_stop,
             stop if has_stop else FAR_M,
             touches(frame.ego, frame.objects, ahead_m=1.5, side_m=0.25),

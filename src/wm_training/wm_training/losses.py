@@ -158,7 +158,7 @@ def world_model_loss(
         "recon_loss": reconstruction,
         "kl_loss": nats,
         "reward_loss": now["reward"],
-        "dynamics_loss": sum(ahead.values()),
+        "dynamics_loss": torch.stack(list(ahead.values())).sum(),
         **{f"heads/{name}": value for name, value in now.items()},
         **{f"imagined/{name}": value for name, value in ahead.items()},
     }
@@ -167,10 +167,9 @@ def world_model_loss(
 
 def _weigh(losses: dict[str, torch.Tensor], loss: LossConfig) -> torch.Tensor:
     """Sum over heads, logits at half weight (cross-entropies are larger than scaled errors)."""
-    return sum(
-        losses[head.name] * (1.0 if head.kind == "regression" else loss.logit_share)
-        for head in HEADS
-    )
+    shares = [1.0 if head.kind == "regression" else loss.logit_share for head in HEADS]
+    terms = [share * losses[head.name] for share, head in zip(shares, HEADS, strict=True)]
+    return torch.stack(terms).sum()
 
 
 def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:

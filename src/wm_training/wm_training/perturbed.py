@@ -125,10 +125,10 @@ class PerturbedExpert:
         return self._burst if self._burst_left >= 0 else np.zeros(2)
 
     def _creeping(self, frame: SceneFrame) -> np.ndarray:
-        if self._creep_left <= 0 and frame.ego.speed_mps < STANDING_MPS:
-            if self._starts(self._habit.creep_rate):
-                self._creep_left = self._frames(0.3, 1.6)
-                self._creep = self._rng.uniform(0.4, 1.6)
+        may_start = self._creep_left <= 0 and frame.ego.speed_mps < STANDING_MPS
+        if may_start and self._starts(self._habit.creep_rate):
+            self._creep_left = self._frames(0.3, 1.6)
+            self._creep = self._rng.uniform(0.4, 1.6)
         self._creep_left -= 1
         return np.array([0.0, self._creep if self._creep_left >= 0 else 0.0])
 

@@ -66,8 +66,9 @@ def _polyline(canvas, points, affine, colour, thickness) -> None:
 
 def _cost_colour(rank: float) -> tuple[int, int, int]:
     """Green (0, cheap) to red (1, dear)."""
-    hue = np.uint8([[[int(60 * (1.0 - rank)), 190, 235]]])
-    return tuple(int(c) for c in cv2.cvtColor(hue, cv2.COLOR_HSV2BGR)[0, 0])
+    hue = np.array([[[int(60 * (1.0 - rank)), 190, 235]]], np.uint8)
+    blue, green, red = cv2.cvtColor(hue, cv2.COLOR_HSV2BGR)[0, 0].tolist()
+    return blue, green, red
 
 
 def top_view(scene: Scene, frame: SceneFrame, imagination: Imagination | None) -> np.ndarray:
@@ -79,13 +80,13 @@ def top_view(scene: Scene, frame: SceneFrame, imagination: Imagination | None) -
     size = (TOP_PX, TOP_PX)
     road = cv2.warpAffine(town.road, affine @ to_map_frame, size, flags=cv2.INTER_LINEAR)
     line = cv2.warpAffine(town.line, affine @ to_map_frame, size, flags=cv2.INTER_LINEAR)
-    canvas = np.where(road[..., None] > 127, np.uint8(ROAD), np.uint8(GRASS))
+    canvas = np.where(road[..., None] > 127, np.array(ROAD, np.uint8), np.array(GRASS, np.uint8))
     canvas[line > 100] = LINE
     s = scene.route.nearest_index(frame.ego.x, frame.ego.y)
     _polyline(canvas, scene.route.points[max(0, s - 3) : s + 70], affine, ROUTE, 3)
     _draw_lights(canvas, scene, frame, affine, s)
-    for pose, (length, width) in zip(frame.objects.poses, frame.objects.sizes, strict=True):
-        corners = _pixels(box_corners(*pose, length, width), affine)
+    for pose, size in zip(frame.objects.poses, frame.objects.sizes, strict=True):
+        corners = _pixels(box_corners(*pose, *size), affine)
         cv2.fillConvexPoly(canvas, corners, CAR, cv2.LINE_AA, 3)
     if imagination is not None and len(imagination.futures):
         _draw_futures(canvas, frame, imagination, affine)
@@ -166,7 +167,7 @@ class Video:
         """Append one (H, W, 3) BGR picture."""
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            codec = cv2.VideoWriter_fourcc(*"mp4v")
+            codec = cv2.VideoWriter.fourcc(*"mp4v")
             size = picture.shape[1::-1]
             self._writer = cv2.VideoWriter(str(self.path), codec, self._fps, size)
             if not self._writer.isOpened():

@@ -124,9 +124,11 @@ class BagReader:
         encoding, text = self._schemas.get(type_name, ("", ""))
         if type_name in self._bad_types or not text:
             return False
-        parse = get_types_from_idl if encoding == "ros2idl" else get_types_from_msg
         try:
-            types = parse(text) if encoding == "ros2idl" else parse(text, type_name)
+            if encoding == "ros2idl":
+                types = get_types_from_idl(text)
+            else:
+                types = get_types_from_msg(text, type_name)
             self._store.register(types)
         except (TypesysError, SyntaxError, ValueError):
             self._bad_types.add(type_name)
@@ -153,7 +155,7 @@ class BagReader:
                 elif isinstance(record, Message):
                     channel = channels.get(record.channel_id)
                     schema = schemas.get(channel.schema_id) if channel else None
-                    if schema is None:
+                    if channel is None or schema is None:
                         self.problems["unknown_type"] += 1
                         continue
                     yield RawMessage(
@@ -233,17 +235,18 @@ def find_role(reader: BagReader) -> str:
 
 def read_frames(
     reader: BagReader, assembler: FrameAssembler, role: str
-) -> Iterator[tuple[SceneFrame, Scene]]:
+) -> Iterator[tuple[SceneFrame, Scene | None]]:
     """The synchronised frames of a recording, each with its scene.
 
-    A new :class:`Scene` object means a new episode. What could not be used is counted in
+    The scene is None only when the assembler was made with ``want_scene=False``; a new
+    :class:`Scene` object means a new episode. What could not be used is counted in
     ``reader.problems`` and ``assembler.health.problems``.
     """
     names = {topic.name(role): topic.key for topic in TOPICS}
     for item in reader.raw():
         key = names.get(item.topic)
         message = reader.decode(item) if key else None
-        if message is None:
+        if key is None or message is None:
             continue
         frame = assembler.feed(key, message, item.stamp_ns * 1e-9)
         if frame is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -30,7 +31,7 @@ def route_table(drives: list[Drive], deadline_ms: float, title: str) -> Table:
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("town", "route", "m", "done %", "outcome", "hits", "off %", "reds", "m/s",
                     "plan ms", "p99", "late", "score"):  # fmt: skip
-        justify = "left" if heading in ("town", "outcome") else "right"
+        justify: Literal["left", "right"] = "left" if heading in ("town", "outcome") else "right"
         table.add_column(heading, justify=justify, no_wrap=True)
     for drive in drives:
         r, ms = drive.result, np.array(drive.plan_ms or [0.0])

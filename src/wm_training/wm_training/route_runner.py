@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import rclpy
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 
 from wm_dynamics.errors import UserError
@@ -30,6 +32,7 @@ from wm_training.suites import RouteTask
 
 SILENCE_S = 20.0  # wall time without a frame after which a drive is given up
 VIDEO_EVERY = 2  # frames per picture
+QUEUE_DEPTH = 200
 NS = 1_000_000_000
 
 
@@ -38,6 +41,15 @@ def futures_of(message: ImaginedRollouts) -> Imagination:
     shape = (message.candidates, message.horizon)
     positions = np.stack([np.reshape(message.x, shape), np.reshape(message.y, shape)], -1)
     return Imagination(positions, np.array(message.cost), int(message.chosen))
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Who scores and paints the frames of one scene."""
+
+    scene: Scene
+    scorer: RouteScorer
+    painter: BevPainter
 
 
 class RouteRunner:
@@ -65,31 +77,30 @@ class RouteRunner:
         self._assembler = FrameAssembler(role)
         self._video = Video(video, fps) if video else None
         skip = () if video else ("image",)
-        self._input = FrameInput(self.node, role, self._feed, skip)
+        # Nobody waits for this node in lockstep: its queues must hold what it is slow to read.
+        self._input = FrameInput(self.node, role, self._feed, skip, depth=QUEUE_DEPTH)
         subscription(self.node, "plan_statistics", role, self._on_statistics)
         subscription(self.node, "safety_state", role, self._on_safety)
         if video:
             subscription(self.node, "imagined_rollouts", role, self._on_rollouts)
-        self._start = self.node.create_client(StartRoute, START_ROUTE_SERVICE)
+        self._start: Client = self.node.create_client(StartRoute, START_ROUTE_SERVICE)
         self._deadline_ms = deadline_ms
-        self._scene: Scene | None = None
         self._forget()
 
     def _forget(self) -> None:
-        self._scorer: RouteScorer | None = None
-        self._painter: BevPainter | None = None
+        self._task: RouteTask | None = None  # set when its first frame is due
+        self._from_ns = 0
+        self._judge: _Judge | None = None
         self._image: np.ndarray | None = None
         self._imagination: Imagination | None = None
         self._safety = SafetyState()
         self._plan_ms: list[float] = []
-        self._from_ns: int | None = None
-        self._task: RouteTask | None = None
         self.frames = 0
 
     # ------------------------------------------------------------------ topics
 
     def _on_statistics(self, message: PlanStatistics) -> None:
-        if self._scorer is not None and self._scorer.outcome is None:
+        if self._judge is not None and self._judge.scorer.outcome is None:
             self._plan_ms.append(float(message.plan_ms))
 
     def _on_safety(self, message: SafetyState) -> None:
@@ -106,39 +117,39 @@ class RouteRunner:
                 self._image = None  # perception reports it; the video goes on without
             return
         frame = self._assembler.feed(key, message, time.monotonic())
-        if frame is not None and self._from_ns is not None and frame.stamp_ns >= self._from_ns:
-            self._judge(frame)
-
-    def _judge(self, frame: SceneFrame) -> None:
-        if self._scorer is None or self._scene is not self._assembler.scene:
-            self._scene = self._assembler.scene
-            self._scorer = RouteScorer(self._scene)
-            self._painter = BevPainter(self._scene)
-        if self._scorer.outcome is not None:
+        scene = self._assembler.scene
+        if frame is None or scene is None or self._task is None or frame.stamp_ns < self._from_ns:
             return
-        self._scorer.update(frame)
+        if self._judge is None or self._judge.scene is not scene:
+            scorer = RouteScorer(scene, self._task.time_limit_s)
+            self._judge = _Judge(scene, scorer, BevPainter(scene))
+        self._score(frame, self._task, self._judge)
+
+    def _score(self, frame: SceneFrame, task: RouteTask, judge: _Judge) -> None:
+        if judge.scorer.outcome is not None:
+            return
+        judge.scorer.update(frame)
         self.frames += 1
         if self._video is not None and self.frames % VIDEO_EVERY == 0:
-            self._video.add(self._picture(frame))
+            self._video.add(self._picture(frame, task, judge))
 
-    def _picture(self, frame: SceneFrame) -> np.ndarray:
-        task, scorer = self._task, self._scorer
-        station = self._scene.route.nearest_index(frame.ego.x, frame.ego.y)
+    def _picture(self, frame: SceneFrame, task: RouteTask, judge: _Judge) -> np.ndarray:
+        station = judge.scene.route.nearest_index(frame.ego.x, frame.ego.y)
         shown = SceneFrame(
             frame.stamp_ns, frame.ego, frame.objects, frame.light_states, image=self._image
         )
         plan_ms = self._plan_ms[-1] if self._plan_ms else 0.0
         lines = [
             f"{task.town}  route {task.route}",
-            f"{scorer.route_completion:5.1f} % done",
+            f"{judge.scorer.route_completion:5.1f} % done",
             f"{frame.ego.speed_mps * 3.6:5.1f} km/h",
             f"steer {frame.ego.command.steer:+.2f}",
             f"accel {frame.ego.command.accel:+.2f}",
             f"plan {plan_ms:.0f} ms",
             "gate: nominal" if not self._safety.reason else f"gate: {self._safety.reason[:18]}",
         ]
-        mask = self._painter.paint(frame, station)
-        return compose(self._scene, shown, mask, self._imagination, lines)
+        mask = judge.painter.paint(frame, station)
+        return compose(judge.scene, shown, mask, self._imagination, lines)
 
     # ------------------------------------------------------------------ driving
 
@@ -179,19 +190,19 @@ class RouteRunner:
             UserError: the simulator refuses the route, or the graph stands still.
         """
         self._forget()
-        self._task = task
         self._from_ns = self._start_route(task, poll) if start else 0
+        self._task = task
         seen, last = -1, time.monotonic()
-        while self._scorer is None or self._scorer.outcome is None:
+        while self._judge is None or self._judge.scorer.outcome is None:
             self._executor.spin_once(timeout_sec=0.1)
             poll()
             if self.frames != seen:
                 seen, last = self.frames, time.monotonic()
-                if self._scorer is not None:
-                    progress(self._scorer.route_completion)
+                if self._judge is not None:
+                    progress(self._judge.scorer.route_completion)
             elif time.monotonic() - last > SILENCE_S:
                 raise UserError(f"no frame for {SILENCE_S:.0f} s: {self._why_silent()}")
-        return Drive(self._scorer.result(task.town, task.route), list(self._plan_ms))
+        return Drive(self._judge.scorer.result(task.town, task.route), list(self._plan_ms))
 
     def _start_route(self, task: RouteTask, poll: Callable[[], None]) -> int:
         """Begin a route in the embedded simulator; the stamp its frames start from, ns."""
@@ -202,6 +213,7 @@ class RouteRunner:
         if not self.spin_until(future.done, SILENCE_S, poll):
             raise UserError(f"the simulator did not answer {START_ROUTE_SERVICE}")
         response = future.result()
+        assert response is not None, "the future is done, and a failed one raises"
         if not response.success:
             raise UserError(response.message)
         return response.stamp.sec * NS + response.stamp.nanosec - 1_000_000

@@ -176,7 +176,7 @@ class WindowSampler:
 
     def state(self) -> dict:
         """JSON-able state of the generator."""
-        return self.rng.bit_generator.state
+        return dict(self.rng.bit_generator.state)
 
     def restore(self, state: dict) -> None:
         """Continue exactly where :meth:`state` was taken."""

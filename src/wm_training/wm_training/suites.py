@@ -5,16 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wm_dynamics.errors import UserError
+from wm_training.scoring import TIME_LIMIT_S
 
 
 @dataclass(frozen=True)
 class RouteTask:
-    """One route to drive."""
+    """One route to drive.
+
+    Attributes:
+        town, route: which route.
+        traffic: number of other cars.
+        seed: of traffic and planner.
+        time_limit_s: simulated seconds after which it ends as "timeout".
+    """
 
     town: str
     route: int
     traffic: int
     seed: int
+    time_limit_s: float = TIME_LIMIT_S
+
+    def __post_init__(self) -> None:
+        if not self.time_limit_s > 0:
+            raise UserError(f"the time limit must be more than 0 s, not {self.time_limit_s}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,7 @@ SUITES: dict[str, Suite] = {
 }
 
 
-def suite_tasks(name: str, seed: int) -> list[RouteTask]:
+def suite_tasks(name: str, seed: int, time_limit_s: float = TIME_LIMIT_S) -> list[RouteTask]:
     """The tasks of a named suite.
 
     Raises:
@@ -45,7 +58,7 @@ def suite_tasks(name: str, seed: int) -> list[RouteTask]:
         raise UserError(f"unknown suite '{name}'; known suites: {', '.join(SUITES)}")
     suite = SUITES[name]
     return [
-        RouteTask(town, route, suite.traffic, seed)
+        RouteTask(town, route, suite.traffic, seed, time_limit_s)
         for town in suite.towns
         for route in range(suite.routes)
     ]

@@ -21,7 +21,8 @@ class TrainingLog:
     """
 
     def __init__(self, folder: Path, console: Console):
-        self.writer = SummaryWriter(str(folder))
+        self.folder = folder
+        self.writer: SummaryWriter | None = None  # nothing is written before there is a number
         self.console = console
         self.fraction: Callable[[], float] = lambda: 0.0  # share of the budget spent
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
@@ -32,6 +33,8 @@ class TrainingLog:
 
     def __call__(self, phase: str, step: int, scalars: dict[str, float]) -> None:
         """Record scalars of a phase ("ego", "train", "validation") at a step."""
+        if self.writer is None:
+            self.writer = SummaryWriter(str(self.folder))
         for name, value in scalars.items():
             self.writer.add_scalar(name if phase == "train" else f"{phase}/{name}", value, step)
         self.writer.flush()
@@ -50,4 +53,5 @@ class TrainingLog:
     def close(self) -> None:
         """End the bar, flush and close the event file."""
         self.progress.stop()
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()

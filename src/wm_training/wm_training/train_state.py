@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from wm_dynamics.errors import UserError
@@ -32,7 +32,7 @@ def save_state(
     tensors["rng"] = torch.get_rng_state()
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
     draft = path.with_name(path.name + ".tmp")
-    save_file(tensors, draft, metadata={"facts": json.dumps(facts)})
+    draft.write_bytes(save(tensors, metadata={"facts": json.dumps(facts)}))
     os.replace(draft, path)
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from wm_dynamics.checkpoint import save_checkpoint
+from wm_dynamics.checkpoint import CONFIG, read_config, save_checkpoint
 from wm_dynamics.config import SIZES, ModelConfig
 from wm_dynamics.errors import UserError
 from wm_dynamics.heads import HEADS
@@ -23,7 +24,7 @@ from wm_training.sampler import WindowSampler
 from wm_training.store import Store
 from wm_training.train_config import TrainConfig
 from wm_training.train_state import read_facts, restore_state, save_state
-from wm_training.validation import validate
+from wm_training.validation import validate, validation_sampler
 
 STATE_FILE = "training_state.safetensors"
 Report = Callable[[str, int, dict[str, float]], None]  # (phase, step, averaged scalars)
@@ -42,6 +43,7 @@ class Trainer:
         validation: held-out data, or None.
         device: "cpu" or "cuda".
         report: called with averaged losses; phases "ego", "train", "validation".
+        start: weights (and shape) to start from instead of random ones of ``config.size``.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Trainer:
         validation: Store | None = None,
         device: str = "cpu",
         report: Report = lambda phase, step, scalars: None,
+        start: WorldModel | None = None,
     ):
         if (config.steps is None) == (config.minutes is None):
             raise UserError("give the budget either in steps or in minutes")
@@ -60,7 +63,7 @@ class Trainer:
         if config.length < config.loss.horizon + 3:
             raise UserError(f"windows of {config.length} steps are too short to imagine "
                             f"{config.loss.horizon} steps in them")  # fmt: skip
-        model_config = SIZES[config.size]
+        model_config = start.config if start else SIZES[config.size]
         for data in (store, validation):
             if data is not None:
                 _check_fits(data, model_config)
@@ -70,7 +73,10 @@ class Trainer:
         self.stride = round(model_config.dt / store.frame_dt)
         self.columns = {name: i for i, name in enumerate(store.labels)}
         self.sampler = WindowSampler(store, config.length, self.stride, config.seed)
-        self.model = WorldModel.untrained(model_config, config.seed).to(self.device).train()
+        if validation is not None:
+            validation_sampler(validation, model_config.horizon, self.stride)  # long enough?
+        self.model = start or _fresh_model(model_config, config.seed, store)
+        self.model.to(self.device).train()
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
         # The ego net has its own phase and optimiser.
         self.learned = [p for n, p in self.model.named_parameters() if not n.startswith("ego.")]
@@ -99,7 +105,8 @@ class Trainer:
         if facts["data_hash"] != store.hash:
             raise UserError(f"{out} was trained on other data (hash {facts['data_hash']}, "
                             f"these stores {store.hash}); give the same stores")  # fmt: skip
-        trainer = cls(TrainConfig.model_validate(config), store, out, **kwargs)
+        model = WorldModel.untrained(read_config(Path(out) / CONFIG))
+        trainer = cls(TrainConfig.model_validate(config), store, out, start=model, **kwargs)
         restore_state(path, trainer.model, trainer.ema, trainer.optimizer)
         trainer.sampler.restore(facts["sampler"])
         trainer.step, trainer.elapsed_s = facts["step"], facts["elapsed_s"]
@@ -147,7 +154,7 @@ class Trainer:
         """Share of the budget spent, 0 to 1."""
         if self.config.steps is not None:
             return self.step / self.config.steps
-        return self.elapsed_s / (60.0 * self.config.minutes)
+        return self.elapsed_s / (60.0 * (self.config.minutes or 0.0))
 
     def save(self, metrics: dict[str, float]) -> None:
         """Write the checkpoint (moving average) and the state to continue from."""
@@ -201,9 +208,9 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
             loss, parts = world_model_loss(self.model, batch, self.columns, config.loss)
         if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"loss is not finite at step {self.step}; the last save is intact, resume with a "
-                "lower learning rate"
+            raise UserError(
+                f"training diverged: the loss is not finite at step {self.step}; {self.out} still "
+                "holds the last save, continue from it with --resume"
             )
         self.optimizer.zero_grad()
         loss.backward()
@@ -251,6 +258,15 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _fresh_model(config: ModelConfig, seed: int, store: Store) -> WorldModel:
+    """Random weights, with the inputs standardised to the data."""
+    model = WorldModel.untrained(config, seed)
+    if model.encoder.vector is not None:
+        vectors = np.concatenate([store.columns["state"], store.columns["route"]], 1)
+        model.encoder.vector.standardise(torch.from_numpy(vectors))
+    return model
 
 
 def _check_fits(store: Store, config: ModelConfig) -> None:

@@ -28,6 +28,16 @@ def auroc(scores: np.ndarray, positive: np.ndarray) -> float | None:
     return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * rest))
 
 
+def validation_sampler(store: Store, horizon: int, stride: int, seed: int = 0) -> WindowSampler:
+    """Windows of ``CONTEXT`` + ``horizon`` steps, all inside an episode.
+
+    Raises:
+        UserError: no episode is that long.
+    """
+    length = CONTEXT + horizon
+    return WindowSampler(store, length, stride, seed, length, VALIDATION_POOLS)
+
+
 @torch.inference_mode()
 def validate(
     model: WorldModel, store: Store, windows: int = 384, seed: int = 0, stride: int = 2
@@ -41,9 +51,7 @@ def validate(
         filtering, ``_3s`` imagined. AUROCs are over all imagined steps.
     """
     device = next(model.parameters()).device
-    horizon = model.config.horizon
-    length = CONTEXT + horizon
-    sampler = WindowSampler(store, length, stride, seed, length, VALIDATION_POOLS)
+    sampler = validation_sampler(store, model.config.horizon, stride, seed)
     batch = {key: x.to(device) for key, x in sampler.batch(windows).items()}
     latent = _filter(model, batch)
     state = batch["state"][:, CONTEXT - 1]

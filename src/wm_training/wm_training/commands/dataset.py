@@ -20,8 +20,8 @@ class Build:
     """Bag directories or .mcap files."""
     out: Path = Path("data/store")
     """Store to write."""
-    role_name: str = "ego_vehicle"
-    """Role name of the recorded vehicle."""
+    role_name: str | None = None
+    """Role name of the recorded vehicle (default: the only one in the bag)."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,13 @@ class Args:
 
 def main(args: Args) -> None:
     """Dispatch."""
-    actions = {Build: build, Collect: collect, Info: info}
-    actions[type(args.action)](args.action)
+    match args.action:
+        case Build() as action:
+            build(action)
+        case Collect() as action:
+            collect(action)
+        case Info() as action:
+            info(action)
 
 
 def build(args: Build) -> None:

@@ -14,7 +14,7 @@ from wm_planner.node_table import drive_options
 from wm_planner.paths import DEFAULT_MODEL
 from wm_training.live import live_graph, new_run_dir
 from wm_training.report import make_console, print_summary, route_table, write_json
-from wm_training.scoring import summarise
+from wm_training.scoring import TIME_LIMIT_S, summarise
 from wm_training.suites import RouteTask, suite_tasks
 
 DEADLINE_MS = 100.0
@@ -36,6 +36,8 @@ class Args:
     """Number of other cars."""
     seed: int = 0
     """Seed of traffic and planner."""
+    time_limit_s: float = TIME_LIMIT_S
+    """Simulated seconds after which a route ends as "timeout"."""
     driver: str = "planner"
     """planner, blind (knows only its own motion), untrained (random weights) or expert."""
     model: str = DEFAULT_MODEL
@@ -95,11 +97,14 @@ def tasks_of(args: Args) -> tuple[str, dict[str, list[RouteTask]]]:
         UserError: unknown suite.
     """
     if args.suite is not None:
-        tasks, name = suite_tasks(args.suite, args.seed), args.suite
+        tasks, name = suite_tasks(args.suite, args.seed, args.time_limit_s), args.suite
     else:
         count = args.routes if args.source == "embedded" else 1
         numbers = range(args.first_route, args.first_route + count)
-        tasks = [RouteTask(args.town, i, args.traffic, args.seed) for i in numbers]
+        tasks = [
+            RouteTask(args.town, route, args.traffic, args.seed, args.time_limit_s)
+            for route in numbers
+        ]
         name = f"{args.town}-traffic{args.traffic}"
     towns = dict.fromkeys(task.town for task in tasks)
     return name, {town: [t for t in tasks if t.town == town] for town in towns}
@@ -141,7 +146,10 @@ def _drive_town(graph, tasks: list[RouteTask], console: Console):
     )
     with Progress(*columns, console=console) as progress:
         for task in tasks:
-            bar = progress.add_task(f"{task.town} route {task.route}", total=100.0)
-            drive = graph.drive(task, lambda percent, bar=bar: progress.update(bar, completed=percent))
-            progress.update(bar, description=f"{task.town} route {task.route}: {drive.result.outcome}")
+            title = f"{task.town} route {task.route}"
+            bar = progress.add_task(title, total=100.0)
+            drive = graph.drive(
+                task, lambda percent, bar=bar: progress.update(bar, completed=percent)
+            )
+            progress.update(bar, description=f"{title}: {drive.result.outcome}")
             yield drive

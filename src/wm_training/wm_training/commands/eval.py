@@ -15,7 +15,7 @@ from wm_planner.planner_config import PlannerConfig
 from wm_training.drivers import DRIVERS
 from wm_training.evaluation import evaluate
 from wm_training.report import make_console, print_summary, route_table, write_json
-from wm_training.scoring import summarise
+from wm_training.scoring import TIME_LIMIT_S, summarise
 from wm_training.suites import SUITES, RouteTask, suite_tasks
 
 
@@ -33,6 +33,8 @@ class Args:
     """Number of other cars."""
     seed: int = 0
     """Seed of traffic and planner."""
+    time_limit_s: float = TIME_LIMIT_S
+    """Simulated seconds after which a route ends as "timeout"."""
     driver: str = "planner"
     """planner, blind (knows only its own motion), untrained (random weights) or expert."""
     model: str = DEFAULT_MODEL
@@ -52,11 +54,14 @@ def tasks_of(args: Args) -> tuple[str, list[RouteTask]]:
         UserError: unknown suite or town.
     """
     if args.suite is not None:
-        return args.suite, suite_tasks(args.suite, args.seed)
+        return args.suite, suite_tasks(args.suite, args.seed, args.time_limit_s)
     from wm_sim.town_files import load_town
 
     load_town(args.town)
-    tasks = [RouteTask(args.town, i, args.traffic, args.seed) for i in range(args.routes)]
+    tasks = [
+        RouteTask(args.town, route, args.traffic, args.seed, args.time_limit_s)
+        for route in range(args.routes)
+    ]
     return f"{args.town}-traffic{args.traffic}", tasks
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import torch
-import tyro
 from rich.console import Console
 
+from wm_dynamics.checkpoint import load_checkpoint
 from wm_dynamics.errors import UserError
 from wm_training.store import Store
 from wm_training.tb import TrainingLog
@@ -22,7 +22,7 @@ class Args:
     """Learn a world model from training stores; the result drives with `wm drive --model OUT`."""
 
     # Training stores (made by `wm dataset build`).
-    data: Annotated[list[Path], tyro.conf.arg(metavar="DIR")]
+    data: list[Path]
     # Directory of the run; becomes the model directory.
     out: Path
     # Held-out stores to measure on.
@@ -33,6 +33,8 @@ class Args:
     steps: int | None = None
     # Continue the run in OUT; a budget given replaces its total.
     resume: bool = False
+    # Start from this model's weights (another round with more data).
+    init: Path | None = None
     # Model size: tiny, small, medium, large.
     size: str = "small"
     # Windows per step.
@@ -51,7 +53,7 @@ def make_trainer(args: Args, log: TrainingLog) -> Trainer:
     """The trainer that ``args`` ask for, new or resumed."""
     store = Store.open(*args.data)
     validation = Store.open(*args.val) if args.val else None
-    shared = {"validation": validation, "device": args.device, "report": log}
+    shared: dict[str, Any] = {"validation": validation, "device": args.device, "report": log}
     budget = {"steps": args.steps, "minutes": args.minutes}
     budget = {key: value for key, value in budget.items() if value is not None}
     if args.resume:
@@ -65,7 +67,8 @@ def make_trainer(args: Args, log: TrainingLog) -> Trainer:
         ego_steps=args.ego_steps,
         **(budget or {"minutes": 15.0}),
     )
-    return Trainer(config, store, args.out, **shared)
+    start = load_checkpoint(args.init) if args.init else None
+    return Trainer(config, store, args.out, start=start, **shared)
 
 
 def main(args: Args) -> None:

@@ -1,0 +1,78 @@
+"""Collecting training data from the small town, in process."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wm_training.collect import MIXES, CollectJob, collect_town
+from wm_training.perturbed import HABITS
+from wm_training.store import Store
+
+FRAMES = 250
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    """Collects once per seed; crowded streets and careless drivers."""
+    stores: dict[tuple[int, int], Store] = {}
+
+    def collect(seed: int, take: int = 0) -> Store:
+        if (seed, take) not in stores:
+            path = tmp_path_factory.mktemp("collected") / "tiny"
+            collect_town(CollectJob("tiny", FRAMES, seed, path, "dense"))
+            stores[seed, take] = Store.open(path)
+        return stores[seed, take]
+
+    return collect
+
+
+def test_the_same_seed_collects_the_same_frames(collected):
+    assert collected(1).hash == collected(1, take=1).hash
+    assert collected(1).hash != collected(2).hash
+
+
+def test_the_store_holds_what_was_asked_for(collected):
+    store = collected(1)
+    mix = MIXES["dense"]
+    lengths = np.diff(store.starts)
+    assert store.frames >= FRAMES
+    assert store.frames - lengths[-1] < FRAMES, "nothing is collected beyond the last episode"
+    assert lengths.max() <= mix.max_frames + 1
+    for info in store.infos:
+        assert info["town"] == "tiny"
+        assert info["habit"] in mix.shares
+        assert info["traffic"] in mix.traffic
+
+
+def test_columns_agree_with_each_other(collected):
+    store = collected(1)
+    speed = store.columns["state"][:, 0] * 10.0
+    motion = store.columns["motion"]
+    first = np.isin(np.arange(store.frames), store.starts[:-1])
+    assert not motion[first].any()
+    halted = store.label("collision") > 0  # a crash stops the ego within the frame
+    driving = ~first & ~halted & ~np.roll(halted, 1)
+    travelled = np.hypot(motion[driving, 0], motion[driving, 1])
+    np.testing.assert_allclose(travelled, 0.1 * speed[driving], atol=0.06)
+    np.testing.assert_allclose(store.columns["command"], store.columns["state"][:, 2:4], atol=1e-6)
+    assert np.abs(store.columns["command"]).max() <= 1.0
+
+
+def test_labels_are_sane(collected):
+    store = collected(1)
+    for name in ("leader_present", "stop_present", "near", "collision", "off_road", "cont"):
+        assert set(np.unique(store.label(name))) <= {0.0, 1.0}
+    for name in ("leader_gap", "stop_distance"):
+        assert store.label(name).min() >= 0.0 and store.label(name).max() <= 40.0
+    assert 0.02 < store.label("leader_present").mean() < 0.98
+    assert (store.label("leader_speed")[store.label("leader_present") == 0] == 0).all()
+    distance = store.columns["motion"][:, 0].sum()
+    assert store.label("progress").sum() == pytest.approx(distance, rel=0.1)
+    assert all(episode.any() for episode in store.bev)
+
+
+def test_every_share_of_a_mix_names_a_habit():
+    for mix in MIXES.values():
+        assert set(mix.shares) <= set(HABITS)
+        assert sum(mix.shares.values()) == pytest.approx(1.0)
