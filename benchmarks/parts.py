@@ -88,7 +88,9 @@ def main() -> None:
         "posterior_ms": median_ms(
             lambda: backend.observe(latent, np.zeros(2), np.zeros(3), observation), repeats
         ),
-        "imagine_ms": median_ms(lambda: backend.imagine(latent, observation.state, actions), repeats),
+        "imagine_ms": median_ms(
+            lambda: backend.imagine(latent, observation.state, actions), repeats
+        ),
         "frame_ms": median_frame_ms(simulator, driver, repeats),
     }
     print(json.dumps(report, indent=1))

@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -46,8 +48,17 @@ def node_action(spec: NodeSpec) -> Node:
         arguments=list(spec.arguments),
         additional_env={k: v for k, v in defaults.items() if k not in os.environ},
         output="screen",
-        on_exit=Shutdown(reason=f"{spec.key} has ended") if spec.essential else None,
+        on_exit=partial(ended, spec.key) if spec.essential else None,
     )
+
+
+def ended(key: str, event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+    """An essential node has ended: end the others, and fail unless it was asked to."""
+    if context.is_shutdown:
+        return None
+    if event.returncode:
+        raise RuntimeError(f"node '{key}' ended with status {event.returncode}, see above")
+    return Shutdown(reason=f"node '{key}' has ended")
 
 
 def start(context: LaunchContext) -> list:

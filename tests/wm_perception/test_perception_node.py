@@ -17,8 +17,10 @@ from rclpy.executors import SingleThreadedExecutor
 from wm_dynamics.checkpoint import load_checkpoint, save_checkpoint
 from wm_dynamics.config import ModelConfig
 from wm_dynamics.model import WorldModel
+from wm_msgs.srv import StartRoute
 from wm_perception.node_tools import header, publisher, subscription
 from wm_perception.observation import STATE_NAMES
+from wm_perception.topics import START_ROUTE_SERVICE
 
 pytestmark = pytest.mark.ros
 
@@ -105,7 +107,12 @@ def test_latents_follow_the_frames(listener, launch, model):
         ROLE,
         lambda m: commands.publish(CarlaEgoVehicleControl(header=m.header, throttle=0.3)),
     )
-    launch("wm_sim.bridge_node", town="tiny", traffic=3, camera=False)
+    launch("wm_sim.bridge_node", town="tiny", camera=False, wait_for_start=True)
+    listener.until(commands.get_subscription_count)
+    starter = listener.node.create_client(StartRoute, START_ROUTE_SERVICE)
+    listener.until(starter.service_is_ready)
+    started = starter.call_async(StartRoute.Request(route=1, traffic=3))
+    listener.until(started.done)
     latents = listener.heard["latent"]
     listener.until(lambda: len(latents) >= 40)
     stamps = [m.header.stamp.sec * 1000 + m.header.stamp.nanosec // 1_000_000 for m in latents]

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -179,3 +180,14 @@ def test_launch_actions_are_the_table(launch_file):
     assert [(a.node_package, a.node_executable) for a in actions] == [
         (spec.package, spec.executable) for spec in table
     ]
+
+
+def test_a_node_that_fails_fails_the_launch(launch_file):
+    from launch import LaunchContext
+    from launch.actions import Shutdown
+
+    context = LaunchContext()
+    with pytest.raises(RuntimeError, match="node 'bridge' ended with status 2"):
+        launch_file.ended("bridge", SimpleNamespace(returncode=2), context)
+    quiet = launch_file.ended("bridge", SimpleNamespace(returncode=0), context)
+    assert isinstance(quiet, Shutdown)

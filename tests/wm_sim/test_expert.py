@@ -15,6 +15,7 @@ from wm_sim.expert import Expert, ExpertStyle, idm_accel
 from wm_sim.vehicle import Vehicle, VehicleState
 
 LIGHT = 7
+NOBODY = Objects()
 
 
 def straight() -> Scene:
@@ -35,7 +36,7 @@ def car_at(x: float, speed: float = 0.0) -> Objects:
     )
 
 
-def drive(scene, seconds: float, speed=7.0, objects=Objects(), light=LightState.GREEN, style=None):
+def drive(scene, seconds: float, speed=7.0, objects=NOBODY, light=LightState.GREEN, style=None):
     """Poses, speeds and commands of a drive from the route's start."""
     expert, vehicle = Expert(style), Vehicle(VehicleState(0.0, 0.0, speed=speed))
     expert.reset(scene)
@@ -51,7 +52,7 @@ def drive(scene, seconds: float, speed=7.0, objects=Objects(), light=LightState.
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_steers_into_a_bend_and_stays_near_its_middle(side):
     scene = bend(side)
-    egos, commands = drive(scene, 6.0)
+    egos, commands = drive(scene, 7.0)
     assert side * sum(command.steer for command in commands) > 3.0
     tracker = RouteTracker(scene.route)
     laterals = [tracker.update(ego.pose).lateral for ego in egos]

@@ -76,10 +76,10 @@ def parameters(node: Node, model: type[Model]) -> Model:
     return config
 
 
-def publisher(node: Node, key: str, role: str):
-    """A publisher for a topic of the table."""
+def publisher(node: Node, key: str, role: str, depth: int = 0):
+    """A publisher for a topic of the table, which keeps ``depth`` samples if given."""
     entry = topic(key)
-    return node.create_publisher(entry.message_type(), entry.name(role), entry.publisher_qos())
+    return node.create_publisher(entry.message_type(), entry.name(role), entry.publisher_qos(depth))
 
 
 def subscription(

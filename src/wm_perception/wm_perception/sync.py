@@ -30,7 +30,7 @@ from wm_perception.topics import DEFAULT_ROLE
 TOLERANCE_NS = 1_000_000  # stamps are truncated float seconds: they may be a little low
 STAMPED = ("odometry", "vehicle_status", "objects")
 MAX_PENDING = 20
-SPEED_FIT_MPS = 1e-3
+SPEED_FIT_MPS = 0.05
 
 
 @dataclass
@@ -86,6 +86,7 @@ class FrameAssembler:
         self._partials: list[_Partial] = []
         self._last_stamp: dict[str, int] = {}
         self._speed = None
+        self._speed_waited_for = False
         self._contacts: list[int] = []
         self._crossings: list[tuple[int, tuple[int, ...]]] = []
         self._last: SceneFrame | None = None
@@ -114,7 +115,7 @@ class FrameAssembler:
             return self._stamped(key, message)
         if key == "speedometer":
             self._speeds.append(message)
-            return self._complete()
+            return self._complete(by_speed=True)
         if key == "traffic_lights_status":
             self._lights = messages.light_states(message)
             self._scenes.lights_known = True
@@ -166,14 +167,19 @@ class FrameAssembler:
             )
             self._partials.remove(partial)
 
-    def _complete(self) -> SceneFrame | None:
-        """Build the oldest complete frame, if any, and drop the incomplete ones before it."""
+    def _complete(self, by_speed: bool = False) -> SceneFrame | None:
+        """Build the oldest complete frame, if any, and drop the incomplete ones before it.
+
+        Args:
+            by_speed: a speedometer sample is what came just now.
+        """
         for partial in self._partials:
             if any(key not in partial.parts for key in self._needed):
                 continue
             speedometer = self._take_speed(partial.parts["vehicle_status"])
             if speedometer is None:
                 return None
+            self._speed_waited_for = by_speed
             self._drop([p for p in self._partials if p.stamp_ns < partial.stamp_ns])
             self._partials.remove(partial)
             return self._admit(self._build(partial, speedometer))
@@ -182,16 +188,18 @@ class FrameAssembler:
     def _take_speed(self, vehicle_status):
         """The speedometer sample of a frame, or None when it has yet to come.
 
-        Normally exactly one waits. Of several, the one that fits the stamped magnitude is taken and
-        the older ones are dropped; when none waits, the last one serves again if it still fits, so
-        that one lost sample does not delay all later frames.
+        Normally exactly one is there. Of several, the one that fits the stamped magnitude is taken
+        and the older ones are dropped. When none is there, the last one serves again if it is equal
+        to the magnitude, or near it and the frame before had to wait for it: then a sample was lost
+        and that one was this frame's, and no later frame needs to wait.
         """
 
         def misfit(sample) -> float:
             return abs(abs(sample.data) - vehicle_status.velocity)
 
         if not self._speeds:
-            fits = self._speed is not None and misfit(self._speed) < SPEED_FIT_MPS
+            tolerance = SPEED_FIT_MPS if self._speed_waited_for else 0.0
+            fits = self._speed is not None and misfit(self._speed) <= tolerance
             return self._speed if fits else None
         index = 0
         if len(self._speeds) > 1:

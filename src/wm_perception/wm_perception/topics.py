@@ -65,9 +65,15 @@ class Topic:
             ),
         )
 
-    def publisher_qos(self):
-        """rclpy QoS for a publisher of this topic: always reliable."""
-        return self._qos(reliable=True)
+    def publisher_qos(self, depth: int = 0):
+        """rclpy QoS for a publisher of this topic: always reliable.
+
+        Args:
+            depth: samples kept for readers that have not acknowledged them yet; 0 for the table's.
+        """
+        profile = self._qos(reliable=True)
+        profile.depth = depth or self.depth
+        return profile
 
     def subscriber_qos(self, depth: int = 0):
         """rclpy QoS for a subscriber in the stack.

@@ -55,6 +55,7 @@ class GateNode:
         self._odometry: Odometry | None = None
         self._state, self._reason = GateState.WAITING, ""
         self._last_tick_s = time.monotonic()
+        self._paused = False
         self._interventions = 0
         self._problems: Counter[str] = Counter()
         self._texts: dict[str, str] = {}
@@ -82,7 +83,8 @@ class GateNode:
     # ------------------------------------------------------------------ messages in
 
     def _on_status(self, message) -> None:
-        self._take(Paused(not message.synchronous_mode_running, time.monotonic()))
+        self._paused = not message.synchronous_mode_running
+        self._take(Paused(self._paused, time.monotonic()))
 
     def _on_vehicle_info(self, message) -> None:
         angles = [wheel.max_steer_angle for wheel in message.wheels]
@@ -190,7 +192,7 @@ class GateNode:
 
     def _report(self) -> None:
         errors = []
-        if self._odometry is None:
+        if self._odometry is None and not self._paused:
             errors.append(f"no odometry on {self._odometry_topic}: nothing to guard")
         elif self._state in MANOEUVRE:
             errors.append(f"{self._state.name}: {self._reason}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from wm_dynamics.errors import UserError
 from wm_msgs.srv import StartRoute
@@ -15,7 +16,7 @@ from wm_perception.node_tools import (
     subscription,
     time_message,
 )
-from wm_perception.topics import START_ROUTE_SERVICE
+from wm_perception.topics import START_ROUTE_SERVICE, topic
 from wm_sim.bridge_config import BridgeConfig
 from wm_sim.bridge_loop import BridgeLoop
 from wm_sim.simulator import Simulator
@@ -40,6 +41,10 @@ PUBLISHED = (
     "odometry",
 )
 REPORT_S = 5.0
+# carla-ros-bridge keeps 10 samples, which lockstep without its slow ticks overwrites before a
+# listener on a busy machine has acknowledged them. The number is not visible to anybody else.
+UNACKNOWLEDGED = 200
+SETTLE_STEPS, SETTLE_STEP_S = 10, 0.1
 COUNTED = ("timeouts", "overruns", "braked", "rejected", "unexpected")
 
 
@@ -53,7 +58,8 @@ class BridgeNode:
         self._log = self.node.get_logger()
         self._simulator, fov_deg = self._simulate(make_simulator)
         keys = PUBLISHED + (CAMERA_KEYS if config.camera else ())
-        self._publishers = {key: publisher(self.node, key, config.role_name) for key in keys}
+        self._publishers = {key: self._publisher(key) for key in keys}
+        self._settled = False
         self.loop = BridgeLoop(
             self._simulator, config, self._publish, self._wanted, fov_deg=fov_deg
         )
@@ -82,6 +88,11 @@ class BridgeNode:
                 self.config = config.model_copy(update={"camera": False})
         return make_simulator(config.town, config.frame_dt, None), 90.0
 
+    def _publisher(self, key: str):
+        entry = topic(key)
+        depth = entry.depth if entry.latched or key in CAMERA_KEYS else UNACKNOWLEDGED
+        return publisher(self.node, key, self.config.role_name, depth)
+
     def _listen(self) -> None:
         role, loop = self.config.role_name, self.loop
         subscription(self.node, "vehicle_control_cmd", role, loop.on_command)
@@ -101,7 +112,20 @@ class BridgeNode:
         found = self._publishers.get(key)
         return found is not None and found.get_subscription_count() > 0
 
+    def _settle(self) -> None:
+        """Before the first episode, let the middleware match whoever is just being found.
+
+        A subscriber that is matched later misses frames for good, and time stands still anyway.
+        """
+        count, steps = -1, 0
+        while not self._settled and steps < SETTLE_STEPS:
+            found = self._publishers["odometry"].get_subscription_count()
+            count, steps = found, steps + 1 if found == count else 0
+            time.sleep(SETTLE_STEP_S)
+        self._settled = True
+
     def _start_route(self, request, response):
+        self._settle()
         try:
             suite = request.suite or self.config.suite
             started = self.loop.start_route(

@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from wm_dynamics.errors import UserError
+from wm_training.drivers import Driver, make_driver
 from wm_training.labels import LabelledFrame, Labeller
-from wm_training.perturbed import HABITS, PerturbedExpert
+from wm_training.perturbed import HABITS, PerturbedDriver
 from wm_training.store import StoreWriter
 
 FRAMES_AFTER_END = 6  # keep what a crash looks like from inside
@@ -50,6 +52,8 @@ MIXES = {
     "dense": Mix(
         (40, 60, 80), {"noisy": 0.15, "reckless": 0.5, "distracted": 0.35}, 300, 9.0
     ),
+    # On policy: needs a model, which drives.
+    "planner": Mix((15, 30, 50), {"planner": 1.0}, 400, 6.0),
 }  # fmt: skip
 
 
@@ -63,6 +67,7 @@ class CollectJob:
     out: Path
     mix: str = "standard"
     frame_dt: float = 0.1
+    model: Path | None = None
 
 
 def episode_arrays(frames: list[LabelledFrame]) -> dict[str, np.ndarray]:
@@ -110,6 +115,7 @@ def collect_town(job: CollectJob, report=lambda frames: None) -> None:
     router = load_router(job.town)
     mix = MIXES[job.mix]
     names, shares = list(mix.shares), np.array(list(mix.shares.values()))
+    base = _planner(job) if job.mix == "planner" else None
     collected = 0
     with StoreWriter(job.out, frame_dt=job.frame_dt) as writer:
         while collected < job.frames:
@@ -122,8 +128,8 @@ def collect_town(job: CollectJob, report=lambda frames: None) -> None:
                 traffic=traffic,
                 speed_mps=float(rng.uniform(0.0, mix.max_start_mps)),
             )
-            driver = PerturbedExpert(HABITS[habit], rng, job.frame_dt)
-            driver.reset(scene)
+            driver = PerturbedDriver(HABITS[habit], rng, job.frame_dt, base)
+            driver.reset(scene, seed=int(rng.integers(1 << 30)))
             labelled = drive_episode(simulator, scene, driver, job.frame_dt, mix.max_frames)
             info = {"town": job.town, "traffic": traffic, "habit": habit}
             writer.append_episode(episode_arrays(labelled), info)
@@ -132,15 +138,31 @@ def collect_town(job: CollectJob, report=lambda frames: None) -> None:
     simulator.close()
 
 
+def _planner(job: CollectJob) -> Driver:
+    """The driver of an on-policy collection."""
+    import torch
+
+    if job.model is None:
+        raise UserError("mix 'planner' needs a model: --model DIR")
+    torch.set_num_threads(1)
+    return make_driver("planner", job.model)
+
+
 def _worker(job: CollectJob, reports: multiprocessing.Queue) -> None:
-    collect_town(job, lambda frames: reports.put((job.town, frames)))
-    reports.put((job.town, None))
+    """Report how many frames there are, at the end None; or what the user has to know."""
+    try:
+        collect_town(job, lambda frames: reports.put((job.town, frames)))
+    except UserError as error:
+        reports.put((job.town, error))
+    else:
+        reports.put((job.town, None))
 
 
 def collect(jobs: list[CollectJob], processes: int = 2) -> None:
     """Run the jobs, ``processes`` at a time (SUMO is a process-wide singleton: one process each).
 
     Raises:
+        UserError: a store cannot be continued with these frames.
         RuntimeError: a worker died; finished episodes stay readable.
     """
     context = multiprocessing.get_context("spawn")
@@ -164,6 +186,8 @@ def collect(jobs: list[CollectJob], processes: int = 2) -> None:
                     if dead:
                         raise RuntimeError(f"collection of {dead[0]} stopped, see above") from None
                     continue
+                if isinstance(frames, UserError):
+                    raise frames
                 if frames is None:
                     running.pop(town).join()
                 else:

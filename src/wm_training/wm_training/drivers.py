@@ -24,11 +24,11 @@ class Driver(Protocol):
         ...
 
 
-def make_driver(name: str, model_path: Path, config: PlannerConfig | None = None) -> Driver:
-    """The driver called ``name``.
+def make_driver(name: str, model_path: Path | None, config: PlannerConfig | None = None) -> Driver:
+    """The driver called ``name``; the expert needs no model.
 
     Raises:
-        UserError: unknown driver, or the model cannot be loaded.
+        UserError: unknown driver, or its model is not given or cannot be loaded.
     """
     if name not in DRIVERS:
         raise UserError(f"unknown driver '{name}'; known drivers: {', '.join(DRIVERS)}")
@@ -36,6 +36,8 @@ def make_driver(name: str, model_path: Path, config: PlannerConfig | None = None
         from wm_sim.expert import Expert
 
         return Expert()
+    if model_path is None:
+        raise UserError(f"driver '{name}' needs a model")
     from wm_dynamics.checkpoint import load_checkpoint
     from wm_planner.driver import PlannerDriver, make_backend
 

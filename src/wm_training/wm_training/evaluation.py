@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from wm_dynamics.errors import UserError
 from wm_planner.planner_config import PlannerConfig
 from wm_training.drivers import Driver, make_driver
 from wm_training.scoring import RouteResult, RouteScorer
@@ -28,7 +29,7 @@ class EvalJob:
     """What one evaluation process needs to know."""
 
     driver: str
-    model: Path
+    model: Path | None
     planner: PlannerConfig
     tasks: tuple[RouteTask, ...]
 
@@ -73,14 +74,19 @@ def run_job(job: EvalJob, report: Callable[[Drive], None]) -> None:
 
 
 def _worker(job: EvalJob, reports: multiprocessing.Queue) -> None:
-    run_job(job, reports.put)
-    reports.put(None)
+    """Report every drive, then None; or what the user has to know."""
+    try:
+        run_job(job, reports.put)
+    except UserError as error:
+        reports.put(error)
+    else:
+        reports.put(None)
 
 
 def evaluate(
     tasks: list[RouteTask],
     driver: str,
-    model: Path,
+    model: Path | None,
     planner: PlannerConfig,
     processes: int = 2,
     on_route: Callable[[Drive], None] = lambda drive: None,
@@ -88,6 +94,7 @@ def evaluate(
     """Drive all tasks, one town per process, in the tasks' order.
 
     Raises:
+        UserError: a model cannot be loaded, or there is no such route.
         RuntimeError: a worker died.
     """
     towns = list(dict.fromkeys(task.town for task in tasks))
@@ -106,16 +113,18 @@ def evaluate(
                 process.start()
                 running.append(process)
             try:
-                drive = reports.get(timeout=1.0)
+                report: Drive | UserError | None = reports.get(timeout=1.0)
             except queue.Empty:
                 if any(p.exitcode not in (None, 0) for p in running):
                     raise RuntimeError("an evaluation process stopped, see above") from None
                 continue
-            if drive is None:
+            if isinstance(report, UserError):
+                raise report
+            if report is None:
                 finished += 1
             else:
-                drives.append(drive)
-                on_route(drive)
+                drives.append(report)
+                on_route(report)
     finally:
         for process in running:
             process.terminate()

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from wm_planner.launcher import Launcher
-from wm_planner.node_table import DriveOptions, node_table, resolve_model
+from wm_planner.node_table import DriveOptions, drive_options, node_table, resolve_model
+from wm_planner.paths import model_path
 from wm_planner.process import node_environment
 from wm_training.evaluation import Drive
 from wm_training.suites import RouteTask
 
 READY_S = 120.0  # on a loaded machine, importing torch in three processes takes a while
+
+
+def checked_options(values: Mapping[str, Any]) -> DriveOptions:
+    """Options of a drive whose town and model exist, so that nothing is started in vain.
+
+    Raises:
+        UserError: an unknown option, or an unknown town, model, driver or source.
+    """
+    options = drive_options(values)
+    if options.source == "embedded":
+        from wm_sim.town_files import load_town
+
+        load_town(options.town)
+    if options.driver != "expert":
+        model_path(options.model)
+    return options
 
 
 def new_run_dir(parent: Path = Path("runs")) -> Path:

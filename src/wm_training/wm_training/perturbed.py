@@ -14,6 +14,7 @@ import numpy as np
 from wm_perception.frame import Command, SceneFrame
 from wm_perception.scene import Scene
 from wm_sim.expert import Expert, ExpertStyle
+from wm_training.drivers import Driver
 
 
 @dataclass(frozen=True)
@@ -59,19 +60,30 @@ HABITS: dict[str, Habit] = {
         jitter=(0.03, 0.1),
     ),
     "random": Habit(random=True),
+    # On policy: what the planner itself runs into, shaken now and then.
+    "planner": Habit(
+        burst_rate=0.25, steer_std=0.12, accel_std=0.4, creep_rate=0.2, jitter=(0.01, 0.03)
+    ),
 }  # fmt: skip
 ATTENTION_S = (0.8, 4.0)  # how long a driver stays deaf or attentive
 STANDING_MPS = 0.3
 
 
-class PerturbedExpert:
-    """An expert with a habit. Seeded; the same seed errs the same way."""
+class PerturbedDriver:
+    """A driver with a habit. Seeded; the same seed errs the same way."""
 
-    def __init__(self, habit: Habit, rng: np.random.Generator, frame_dt: float = 0.1):
+    def __init__(
+        self,
+        habit: Habit,
+        rng: np.random.Generator,
+        frame_dt: float = 0.1,
+        driver: Driver | None = None,
+    ):
+        """Args: habit; generator; frame_dt in seconds; driver to perturb (default: an expert)."""
         self._habit, self._rng, self._dt = habit, rng, frame_dt
         self._cruise = rng.uniform(5.0, 11.0)
         self._offset = 0.0
-        self._expert = Expert()
+        self._driver = driver or Expert()
         self._attention_left = self._burst_left = self._creep_left = 0
         self._burst = np.zeros(2)
         self._wander = np.zeros(2)
@@ -80,7 +92,7 @@ class PerturbedExpert:
     def reset(self, scene: Scene, seed: int = 0) -> None:
         """Begin a route."""
         self._scene = scene
-        self._expert.reset(scene)
+        self._driver.reset(scene, seed)
 
     def drive(self, frame: SceneFrame) -> Command:
         """The command for this frame, errors included."""
@@ -88,7 +100,7 @@ class PerturbedExpert:
         if habit.random:
             return self._wandering()
         self._shift_attention()
-        wish = self._expert.drive(frame)
+        wish = self._driver.drive(frame)
         action = np.array([wish.steer, wish.accel]) + self._burst_noise()
         action += self._creeping(frame) + rng.normal(0.0, habit.jitter)
         steer, accel = np.clip(action, -1.0, 1.0)
@@ -102,10 +114,10 @@ class PerturbedExpert:
 
     def _shift_attention(self) -> None:
         self._attention_left -= 1
-        if self._attention_left > 0:
+        if self._attention_left > 0 or not isinstance(self._driver, Expert):
             return
         self._attention_left = self._frames(*ATTENTION_S)
-        self._expert.style = ExpertStyle(
+        self._driver.style = ExpertStyle(
             cruise_mps=self._cruise,
             offset_m=self._offset,
             heeds_traffic=self._rng.random() >= self._habit.deaf_traffic,

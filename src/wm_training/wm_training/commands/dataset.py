@@ -33,7 +33,10 @@ class Collect:
     frames: int = 60_000
     """Frames per town (10 a second)."""
     mix: str = "standard"
-    """Kind of driving: standard, or dense (full streets, reckless drivers, many crashes)."""
+    """Kind of driving: standard, dense (full streets, reckless drivers, many crashes), or planner
+    (a model drives, shaken now and then)."""
+    model: str | None = None
+    """Model directory or name, for the mix planner."""
     seed: int = 0
     """Seed of routes, traffic and errors."""
     out: Path = Path("data/collected")
@@ -84,6 +87,7 @@ def build(args: Build) -> None:
 
 def collect(args: Collect) -> None:
     """``wm dataset collect``."""
+    from wm_planner.paths import model_path
     from wm_sim.town_files import load_town
     from wm_training.collect import MIXES, CollectJob
     from wm_training.collect import collect as run
@@ -92,7 +96,13 @@ def collect(args: Collect) -> None:
         raise UserError(f"unknown mix '{args.mix}'; known mixes: {', '.join(MIXES)}")
     for town in args.towns:
         load_town(town)
-    jobs = [CollectJob(t, args.frames, args.seed, args.out / t, args.mix) for t in args.towns]
+    if (args.mix == "planner") != (args.model is not None):
+        raise UserError("--mix planner needs --model, and no other mix takes one")
+    model = model_path(args.model) if args.model else None
+    jobs = [
+        CollectJob(t, args.frames, args.seed, args.out / t, args.mix, model=model)
+        for t in args.towns
+    ]
     run(jobs, args.processes)
 
 

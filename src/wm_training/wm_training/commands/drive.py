@@ -10,9 +10,9 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from wm_planner.node_table import drive_options
+from wm_planner.node_table import DriveOptions, notes
 from wm_planner.paths import DEFAULT_MODEL
-from wm_training.live import live_graph, new_run_dir
+from wm_training.live import checked_options, live_graph, new_run_dir
 from wm_training.report import make_console, print_summary, route_table, write_json
 from wm_training.scoring import TIME_LIMIT_S, summarise
 from wm_training.suites import RouteTask, suite_tasks
@@ -62,17 +62,13 @@ class Args:
     """Write the machine-readable report here too."""
 
 
-def options_of(args: Args, town: str):
+def options_of(args: Args, town: str) -> DriveOptions:
     """The drive's options.
 
     Raises:
         UserError: an unknown town, model, driver or source.
     """
-    if args.source == "embedded":
-        from wm_sim.town_files import load_town
-
-        load_town(town)
-    return drive_options(
+    return checked_options(
         {
             "source": args.source,
             "driver": args.driver,
@@ -117,7 +113,9 @@ def main(args: Args) -> None:
     options = {town: options_of(args, town) for town in by_town}
     run_dir = args.out or new_run_dir()
     drives = []
-    console.print(f"starting the nodes; logs in {run_dir}/log")
+    for note in notes(next(iter(options.values()))):
+        console.print(f"[yellow]note:[/yellow] {note}")
+    console.print(f"starting the nodes; run directory {run_dir}")
     try:
         for town, tasks in by_town.items():
             video = run_dir / f"{town}.mp4" if args.video else None

@@ -73,7 +73,7 @@ def main(args: Args) -> None:
         raise UserError(f"unknown suite '{args.suite}'; known suites: {', '.join(SUITES)}")
     console = make_console()
     suite, tasks = tasks_of(args)
-    model = model_path(args.model)
+    model = model_path(args.model) if args.driver != "expert" else None
     planner = load_config(args.planner or shared_dir("config") / "planner.yaml", PlannerConfig)
     done = 0
 

@@ -10,9 +10,8 @@ import tyro
 from rich.console import Console
 
 from wm_dynamics.errors import UserError
-from wm_planner.node_table import drive_options
 from wm_planner.paths import DEFAULT_MODEL
-from wm_training.live import live_graph, new_run_dir
+from wm_training.live import checked_options, live_graph, new_run_dir
 from wm_training.suites import RouteTask
 
 
@@ -55,11 +54,7 @@ def main(args: Args) -> None:
     if args.out.exists():
         raise UserError(f"{args.out} exists; choose a new directory for the bag")
     embedded = args.source == "embedded"
-    if embedded:
-        from wm_sim.town_files import load_town
-
-        load_town(args.town)
-    options = drive_options(
+    options = checked_options(
         {
             "source": args.source,
             "driver": "expert" if args.driver == "none" else args.driver,

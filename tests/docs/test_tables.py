@@ -1,0 +1,129 @@
+"""Tables in the docs that repeat numbers and names of the code say what the code says."""
+
+from __future__ import annotations
+
+import pytest
+from pages import ROOT, row_of, table_rows
+
+from wm_dynamics.heads import HEADS, LABELS
+from wm_planner.costs import TERMS
+from wm_planner.gate_config import GateConfig
+from wm_planner.gate_state import GateState
+from wm_planner.node_table import DriveOptions
+from wm_planner.planner_config import PlannerConfig
+from wm_training.collect import MIXES
+from wm_training.drivers import DRIVERS
+from wm_training.perturbed import HABITS
+from wm_training.sampler import POOLS
+from wm_training.scoring import RouteResult
+from wm_training.suites import SUITES
+from wm_training.train_config import LossConfig
+
+
+def text_of(page: str) -> str:
+    return (ROOT / "docs" / page).read_text()
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_cost_terms(name: str):
+    weight = getattr(PlannerConfig().weights, name)
+    assert float(row_of("planner_and_gate.md", name, columns=3)[1]) == weight
+
+
+def test_planner_numbers():
+    config, text = PlannerConfig(), text_of("planner_and_gate.md")
+    for phrase in (
+        f"{config.candidates} action sequences of {config.horizon} steps",
+        f"{config.kept_elites} kept elites",
+        f"Keep the {config.elites} best",
+        f"`cruise_mps` ({config.cruise_mps:g})",
+        f"`max_lateral_acceleration` ({config.max_lateral_acceleration:g} m/s²)",
+        f"`frame_dt` is {config.frame_dt:g} s",
+    ):
+        assert phrase in text, phrase
+
+
+def test_gate_states_and_limits():
+    gate = GateConfig()
+    for state in GateState:
+        row_of("planner_and_gate.md", state.name, columns=4)
+    for name, number in {
+        "steer_rate": gate.limits.steer_rate_radps,
+        "lateral_acceleration": gate.limits.lateral_acceleration_mps2,
+        "jerk": gate.limits.jerk_up_mps3,
+        "persistent_clamping": gate.limits.persistent_count,
+        "proposal_wait_s": gate.timing.heartbeat_s,
+        "odometry_age_s": gate.timing.odometry_stop_s,
+    }.items():
+        assert str(number) in row_of("planner_and_gate.md", name, columns=4)[1]
+    manoeuvre = gate.manoeuvre
+    for name, numbers in {
+        "comfort": (manoeuvre.comfort_mps2, manoeuvre.comfort_jerk_mps3),
+        "emergency": (manoeuvre.emergency_mps2, manoeuvre.emergency_jerk_mps3),
+        "hold": (manoeuvre.hold_mps2,),
+    }.items():
+        row = " ".join(row_of("planner_and_gate.md", name))
+        assert all(f"{-number:.1f}" in row for number in numbers)
+    assert (gate.manoeuvre.escalate_after, gate.manoeuvre.rearm_after) == (3, 5)
+    assert not gate.rss.stops
+    assert not gate.limits.persistent_stops
+
+
+@pytest.mark.parametrize("name", DriveOptions.model_fields)
+def test_launch_arguments(name: str):
+    default = str(DriveOptions.model_fields[name].default)
+    assert row_of("carla.md", name)[1] == (default or "empty")
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
+def test_heads(head):
+    assert row_of("training.md", head.name, columns=4) == [
+        head.name, head.unit, head.label, head.meaning,
+    ]  # fmt: skip
+
+
+def test_labels_pools_mixes_habits():
+    text = text_of("training.md")
+    for name in (*LABELS, *HABITS, *MIXES):
+        assert f"`{name}`" in text, name
+    starts = [row[:2] for row in table_rows(ROOT / "docs/training.md")]
+    for name, share in POOLS.items():
+        assert [name, f"{round(100 * share)} %"] in starts
+    for name, mix in MIXES.items():
+        row = row_of("training.md", name, columns=5)
+        shares = {k: round(100 * v) for k, v in mix.shares.items()}
+        assert row[1] == ", ".join(f"{k} {v} %" for k, v in shares.items())
+        assert all(str(cars) in row[2] for cars in mix.traffic)
+
+
+def test_losses():
+    loss = LossConfig()
+    for name, weight in {
+        "KL, dynamics": loss.dynamics,
+        "KL, representation": loss.representation,
+        "reconstruction": loss.reconstruction,
+        "heads now": loss.heads_now,
+        "heads imagined": loss.heads_imagined,
+    }.items():
+        assert float(row_of("training.md", name)[2]) == weight
+
+
+def test_suites_and_drivers():
+    for name, suite in SUITES.items():
+        expected = [name, ", ".join(suite.towns), str(suite.routes), str(suite.traffic)]
+        assert row_of("evaluation.md", name) == expected
+    for name in DRIVERS:
+        row_of("evaluation.md", name, columns=3)
+
+
+def test_json_keys():
+    text = text_of("evaluation.md")
+    for name in (*RouteResult.__dataclass_fields__, *SUMMARY):
+        assert f"`{name}`" in text, name
+
+
+SUMMARY = (
+    "route_completion", "driving_score", "collisions_per_km", "red_lights_per_km",
+    "offroad_fraction", "plan_ms_p50", "plan_ms_p99", "deadline_miss_rate", "routes",
+    "routes_with_collision", "red_lights", "mean_speed_mps", "seed", "model", "suite", "driver",
+)  # fmt: skip

@@ -1,0 +1,94 @@
+"""The ring of interleaved latents, on a backend that only writes down what it is asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wm_perception.filter import LatentFilter
+from wm_perception.frame import Command
+from wm_perception.observation import Observation
+from wm_perception.route import RoutePose
+
+
+class Diary:
+    """A latent is the tuple of frame numbers it has seen."""
+
+    def __init__(self, dt: float = 0.2):
+        self.dt = dt
+        self.actions: list[np.ndarray] = []
+        self.motions: list[np.ndarray] = []
+
+    def initial(self) -> tuple[int, ...]:
+        return ()
+
+    def observe(self, latent, action, motion, observation):
+        self.actions.append(np.asarray(action))
+        self.motions.append(np.asarray(motion))
+        return (*latent, round(observation.stamp_ns / 1e8)), 0.5
+
+
+def see(number: int, reset: bool = False, steer: float = 0.0, accel: float = 0.0) -> Observation:
+    """Frame ``number``; the ego drives 1 m per frame along x."""
+    return Observation(
+        stamp_ns=number * 100_000_000,
+        bev=np.zeros((64, 64), np.uint8),
+        state=np.zeros(5, np.float32),
+        route=np.zeros(20, np.float32),
+        reference=np.zeros((51, 2), np.float32),
+        pose=np.array([float(number), 0.0, 0.0]),
+        command=Command(steer, accel),
+        on_route=RoutePose(float(number), 0.0, 0.0),
+        reset=reset,
+    )
+
+
+def latents(backend, frame_dt: float, count: int) -> list[tuple[int, ...]]:
+    ring = LatentFilter(backend, frame_dt)
+    return [ring.update(see(k, reset=k == 0)).latent for k in range(count)]
+
+
+def test_the_state_of_a_frame_grows_from_that_of_one_model_step_before():
+    assert latents(Diary(), 0.1, 6) == [(0,), (1,), (0, 2), (1, 3), (0, 2, 4), (1, 3, 5)]
+
+
+def test_one_frame_per_model_step_is_a_plain_chain():
+    assert latents(Diary(), 0.2, 4) == [(0,), (0, 1), (0, 1, 2), (0, 1, 2, 3)]
+
+
+def test_four_frames_per_model_step_are_four_chains():
+    assert latents(Diary(), 0.05, 9)[-1] == (0, 4, 8)
+
+
+def test_a_reset_forgets_every_chain():
+    ring = LatentFilter(Diary(), 0.1)
+    for k in range(4):
+        ring.update(see(k))
+    assert ring.update(see(4, reset=True)).latent == (4,)
+    assert ring.update(see(5)).latent == (5,)
+    assert ring.update(see(6)).latent == (4, 6)
+
+
+def test_nothing_is_a_surprise_at_first():
+    ring = LatentFilter(Diary(), 0.1)
+    assert [ring.update(see(k)).surprise for k in range(4)] == [0.0, 0.0, 0.5, 0.5]
+
+
+def test_a_step_is_told_the_mean_command_and_the_whole_motion_of_its_two_frames():
+    backend = Diary()
+    ring = LatentFilter(backend, 0.1)
+    commands = [(0.9, 0.9), (0.2, 0.5), (0.4, -0.1), (0.0, 0.3)]
+    for k, (steer, accel) in enumerate(commands):
+        ring.update(see(k, steer=steer, accel=accel))
+    # The command of a frame is the one that led to it: frame 2 grows from frame 0.
+    np.testing.assert_allclose(backend.actions[2], [0.3, 0.2])
+    np.testing.assert_allclose(backend.actions[3], [0.2, 0.1])
+    np.testing.assert_allclose(backend.motions[2], [2.0, 0.0, 0.0])
+    for fresh in (backend.actions[0], backend.actions[1]):
+        np.testing.assert_array_equal(fresh, [0.0, 0.0])
+
+
+@pytest.mark.parametrize("frame_dt", [0.15, 0.3, 0.06])
+def test_frames_that_do_not_fit_the_model_step_are_refused(frame_dt):
+    with pytest.raises(ValueError, match="whole number of frames"):
+        LatentFilter(Diary(), frame_dt)

@@ -1,0 +1,133 @@
+"""Closed-loop evaluation on the small town: who drives, who must not, and what the suites hold."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from wm_dynamics.checkpoint import save_checkpoint
+from wm_dynamics.config import SIZES
+from wm_dynamics.errors import UserError
+from wm_dynamics.model import WorldModel
+from wm_planner.planner_config import PlannerConfig
+from wm_sim.simulator import Simulator
+from wm_sim.town_files import list_towns
+from wm_training.commands import eval as command
+from wm_training.drivers import make_driver
+from wm_training.evaluation import drive_route, evaluate
+from wm_training.suites import SUITES, RouteTask, suite_tasks
+
+TASK = RouteTask("tiny", 1, 4, 0)
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    made = Simulator("tiny")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    """A model directory with weights nobody has trained."""
+    path = tmp_path_factory.mktemp("model") / "tiny"
+    save_checkpoint(WorldModel.untrained(SIZES["tiny"], seed=1), path)
+    return path
+
+
+def test_the_expert_completes_a_route(simulator):
+    drive = drive_route(simulator, make_driver("expert", None), TASK)
+    assert drive.result.outcome == "completed"
+    assert drive.result.driving_score == 100.0
+    assert drive.plan_ms == [], "the expert does not plan"
+
+
+def test_an_untrained_model_does_not_drive(simulator, model_dir):
+    driver = make_driver("untrained", model_dir)
+    drive = drive_route(simulator, driver, replace(TASK, traffic=0, time_limit_s=60.0))
+    assert drive.result.outcome != "completed"
+    assert drive.result.route_completion < 20.0
+    assert len(drive.plan_ms) == round(drive.result.duration_s / 0.1)
+
+
+def test_the_same_seed_gives_the_same_drive(simulator, model_dir):
+    driver = make_driver("planner", model_dir)
+    task = replace(TASK, time_limit_s=4.0)
+    first, again = (drive_route(simulator, driver, task).result for _ in range(2))
+    assert asdict(first) == asdict(again)
+    other = drive_route(simulator, driver, replace(task, seed=1)).result
+    assert asdict(first) != asdict(other)
+
+
+def test_a_route_ends_at_its_time_limit(simulator):
+    drive = drive_route(simulator, make_driver("expert", None), replace(TASK, time_limit_s=3.0))
+    assert drive.result.outcome == "timeout"
+    assert drive.result.duration_s == pytest.approx(3.1)
+    with pytest.raises(UserError, match="time limit"):
+        RouteTask("tiny", 0, 0, 0, time_limit_s=0.0)
+
+
+def test_every_frame_can_be_watched(simulator):
+    seen = []
+    task = replace(TASK, time_limit_s=1.0)
+    driver = make_driver("expert", None)
+    drive_route(simulator, driver, task, lambda *what: seen.append(what))
+    assert len(seen) == 11
+    scene, frame, watched, scorer = seen[-1]
+    assert (scene, watched) == (simulator.scene, driver)
+    assert frame.stamp_ns > seen[0][1].stamp_ns
+    assert scorer.outcome == "timeout", "it has judged the frame after the last command since"
+
+
+def test_processes_report_in_the_order_of_the_tasks():
+    tasks = [RouteTask("tiny", route, 0, 0, time_limit_s=1.0) for route in (2, 0)]
+    reported = []
+    drives = evaluate(tasks, "expert", None, PlannerConfig(), 1, reported.append)
+    assert [drive.result.route for drive in drives] == [2, 0]
+    assert len(reported) == 2
+
+
+def test_a_users_error_in_a_process_is_a_users_error_here():
+    with pytest.raises(UserError, match=r"routes 0\.\.23, not 99"):
+        evaluate([RouteTask("tiny", 99, 0, 0)], "expert", None, PlannerConfig(), 1)
+
+
+def test_no_suite_mixes_the_splits():
+    for name, suite in SUITES.items():
+        split = name.split("-")[0]
+        assert all(town.startswith(split) for town in suite.towns), name
+    test_towns = {town for town in list_towns() if town.startswith("test")}
+    for name, suite in SUITES.items():
+        if not name.startswith("test-"):
+            assert not test_towns & set(suite.towns), name
+    assert set(SUITES["test-traffic"].towns) == test_towns
+
+
+def test_suites_name_towns_and_routes_that_exist():
+    for name, suite in SUITES.items():
+        assert set(suite.towns) <= set(list_towns())
+        tasks = suite_tasks(name, seed=3, time_limit_s=9.0)
+        assert len(tasks) == len(set(tasks)) == len(suite.towns) * suite.routes
+        assert suite.routes <= 24
+        assert {(task.seed, task.time_limit_s) for task in tasks} == {(3, 9.0)}
+
+
+def test_what_is_unknown_is_a_users_error(model_dir):
+    with pytest.raises(UserError, match="unknown suite 'night'; known suites: test-notraffic"):
+        suite_tasks("night", 0)
+    with pytest.raises(UserError, match="unknown driver 'santa'; known drivers: planner"):
+        make_driver("santa", model_dir)
+    with pytest.raises(UserError, match="unknown town 'atlantis'"):
+        command.tasks_of(command.Args(town="atlantis"))
+    with pytest.raises(UserError, match="needs a model"):
+        make_driver("planner", None)
+
+
+def test_arguments_become_tasks():
+    name, tasks = command.tasks_of(
+        command.Args(town="tiny", routes=2, traffic=3, seed=5, time_limit_s=7.0)
+    )
+    assert name == "tiny-traffic3"
+    assert tasks == [RouteTask("tiny", route, 3, 5, 7.0) for route in (0, 1)]
+    assert command.tasks_of(command.Args(suite="tiny"))[1] == suite_tasks("tiny", 0)
