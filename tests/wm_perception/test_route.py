@@ -17,6 +17,12 @@ def test_resamples_to_one_metre():
     np.testing.assert_allclose(np.hypot(*np.diff(route.points, axis=0).T), 1.0, atol=0.35)
 
 
+def test_resampling_twice_keeps_the_length():
+    angle = np.linspace(0, 2.3, 200)
+    route = Route(np.stack([77.7 * np.sin(angle), 77.7 * np.cos(angle)], 1))
+    assert len(Route(route.points)) == len(route)
+
+
 def test_left_of_the_route_is_positive():
     on_route = straight().project(np.array([20.3, 1.5, 0.2]), 20)
     assert on_route.s == pytest.approx(20.3)

@@ -101,7 +101,7 @@ def test_command_trains_logs_and_resumes(tmp_path, capsys, write_store):
 
 def test_a_bad_command_leaves_nothing_behind(tmp_path):
     with pytest.raises(UserError, match="is no training store"):
-        main(Args(data=[tmp_path / "nowhere"], out=tmp_path / "run", steps=1))
+        main(Args(data=[tmp_path / "nowhere"], out=tmp_path / "run", steps=1, threads=1))
     assert not (tmp_path / "run").exists()
 
 

@@ -37,7 +37,7 @@ class ModelConfig(BaseModel):
     embed: int = Field(256, ge=8)  # width of the observation embedding
     ensemble: int = Field(3, ge=1)  # K
     unimix: float = Field(0.01, ge=0.0, lt=1.0)  # share of uniform mixed into categoricals
-    vector_hidden: int = Field(0, ge=0)  # width of the state-and-route encoder; 0 = none, raw
+    vector_hidden: int = Field(128, ge=8)  # width of the state-and-route encoder
     cnn_channels: int = Field(40, ge=1)  # channels after the 4x4 patch stem
     decoder_channels: int = Field(48, ge=1)
     # Ego dynamics.
@@ -64,8 +64,8 @@ SIZES: dict[str, ModelConfig] = {
         decoder_channels=8,
         ego_hidden=32,
     ),
-    "small": ModelConfig(vector_hidden=128),
-    "medium": ModelConfig(vector_hidden=128, deter=256, hidden=256),
+    "small": ModelConfig(),
+    "medium": ModelConfig(deter=256, hidden=256),
     "large": ModelConfig(
         vector_hidden=256, deter=512, hidden=384, groups=24, embed=512, cnn_channels=64
     ),

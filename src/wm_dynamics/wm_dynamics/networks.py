@@ -77,19 +77,16 @@ class Encoder(nn.Module):
             nn.Flatten(),
         )  # fmt: skip
         flat = 64 * (config.bev_size // 16) ** 2
-        vector, hidden = config.state_dim + config.route_dim, config.vector_hidden
-        self.vector = VectorEncoder(vector, hidden) if hidden else None
+        self.vector = VectorEncoder(config.state_dim + config.route_dim, config.vector_hidden)
         self.out = nn.Sequential(
-            nn.Linear(flat + (hidden or vector), config.embed),
+            nn.Linear(flat + config.vector_hidden, config.embed),
             nn.LayerNorm(config.embed),
             nn.SiLU(),
         )
 
     def forward(self, bev: torch.Tensor, state: torch.Tensor, route: torch.Tensor) -> torch.Tensor:
         """bev (B, C, S, S) 0/1, state (B, 5), route (B, R) -> (B, embed)."""
-        vector = torch.cat([state, route], -1)
-        if self.vector is not None:
-            vector = self.vector(vector)
+        vector = self.vector(torch.cat([state, route], -1))
         return self.out(torch.cat([self.cnn(bev), vector], -1))
 
 

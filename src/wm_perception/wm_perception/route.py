@@ -30,7 +30,7 @@ class RoutePose:
 
 
 class Route:
-    """A polyline in the map frame, resampled to 1 m.
+    """A polyline in the map frame, resampled to 1 m (within half a metre over its length).
 
     Attributes:
         points: (n, 2) m.
@@ -51,9 +51,8 @@ class Route:
         if len(points) < 2:
             raise ValueError("a route needs at least two distinct points")
         arc = np.r_[0.0, np.cumsum(np.hypot(*np.diff(points, axis=0).T))]
-        s = np.arange(0.0, arc[-1] + 1e-6, SPACING_M)
-        if len(s) < 2:
-            s = np.array([0.0, arc[-1]])
+        # Whole steps of nearly 1 m: resampling a resampled route changes nothing.
+        s = np.linspace(0.0, arc[-1], max(2, round(arc[-1] / SPACING_M) + 1))
         self.points = np.stack(
             [np.interp(s, arc, points[:, 0]), np.interp(s, arc, points[:, 1])], 1
         )

@@ -13,6 +13,7 @@ from collections import Counter
 
 import numpy as np
 from carla_msgs.msg import CarlaEgoVehicleControl
+from rclpy.duration import Duration
 
 from wm_msgs.msg import SafetyRule, SafetyState
 from wm_perception import messages
@@ -39,6 +40,7 @@ from wm_planner.parameters import node_parameters
 TICK_S = 0.02
 # After a stall of the gate itself, messages that wait in the queue are looked at before the clock.
 STALL_S = 0.1
+LAST_WORD_S = 0.5  # longest wait for the vehicle to take the last brake command
 REPORT_S = 1.0
 FLOAT32_MAX = 3.0e38
 
@@ -199,6 +201,14 @@ class GateNode:
         values = {"state": self._state.name, "interventions": self._interventions}
         self._diagnostics.add("gate", errors, self._problems, self._texts, values)
         self._diagnostics.send()
+
+
+    def close(self) -> None:
+        """Leave the vehicle braking: CARLA holds the last command for ever."""
+        if self._decision is not None and self._odometry is not None:
+            message = CarlaEgoVehicleControl(brake=1.0, header=header(self._odometry.stamp_ns))
+            self._commands.publish(message)
+            self._commands.wait_for_all_acked(Duration(seconds=LAST_WORD_S))
 
 
 def _float32(value: float) -> float:

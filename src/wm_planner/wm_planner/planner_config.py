@@ -49,7 +49,7 @@ class PlannerConfig(BaseModel):
     comfortable_deceleration: float = Field(2.5, gt=0, description="m/s^2, for braking distances")
     leader_margin_m: float = Field(4.0, ge=0)
     leader_headway_s: float = Field(0.6, ge=0)
-    stop_margin_m: float = Field(2.0, ge=0)
+    stop_margin_m: float = Field(3.5, ge=0)
     deadline_ms: float = Field(100.0, gt=0, description="counted, and reported when missed")
     seed: int = 0
     weights: CostWeights = CostWeights()

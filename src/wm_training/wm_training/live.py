@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from wm_dynamics.errors import UserError
+from wm_perception.topics import topic
 from wm_planner.launcher import Launcher
 from wm_planner.node_table import DriveOptions, drive_options, node_table, resolve_model
 from wm_planner.paths import model_path
@@ -16,6 +19,7 @@ from wm_planner.process import node_environment
 from wm_training.evaluation import Drive
 from wm_training.suites import RouteTask
 
+DISCOVERY_S = 1.5  # nodes on the same machine usually see each other within a second
 READY_S = 120.0  # on a loaded machine, importing torch in three processes takes a while
 
 
@@ -89,13 +93,33 @@ def live_graph(
     specs = node_table(options, None if only else resolve_model(options, run_dir))
     specs = tuple(spec for spec in specs if not only or spec.key in only)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    with Launcher(specs, run_dir) as launcher:
-        launcher.start()
-        runner = RouteRunner(options.role_name, video)
-        try:
+    runner = RouteRunner(options.role_name, video)
+    try:
+        if options.source == "embedded":
+            refuse_second_simulator(runner.node)
+        with Launcher(specs, run_dir) as launcher:
+            launcher.start()
             launcher.wait_ready(runner.node, READY_S)
             if options.source == "embedded" and options.wait_for_start:
                 runner.wait_for_simulator(READY_S, launcher.check)
             yield LiveGraph(options, launcher, runner)
-        finally:
-            runner.close()
+    finally:
+        runner.close()
+
+
+def refuse_second_simulator(node) -> None:
+    """Two simulators in one ROS domain would drive each other's cars.
+
+    Raises:
+        UserError: somebody already publishes the simulation's status here.
+    """
+    name = topic("status").name()
+    deadline = time.monotonic() + DISCOVERY_S
+    while time.monotonic() < deadline:
+        if node.count_publishers(name):
+            domain = os.environ.get("ROS_DOMAIN_ID", "0")
+            raise UserError(
+                f"something already publishes {name} in ROS domain {domain}: end that simulator, "
+                "or choose another domain, e.g. ROS_DOMAIN_ID=7"
+            )
+        time.sleep(0.05)

@@ -152,9 +152,11 @@ class Trainer:
     @property
     def fraction(self) -> float:
         """Share of the budget spent, 0 to 1."""
-        if self.config.steps is not None:
-            return self.step / self.config.steps
-        return self.elapsed_s / (60.0 * (self.config.minutes or 0.0))
+        steps, minutes = self.config.steps, self.config.minutes
+        if steps is not None:
+            return self.step / steps
+        assert minutes is not None, "a run has a budget in steps or in minutes"
+        return self.elapsed_s / (60.0 * minutes)
 
     def save(self, metrics: dict[str, float]) -> None:
         """Write the checkpoint (moving average) and the state to continue from."""
@@ -263,9 +265,8 @@ class Trainer:
 def _fresh_model(config: ModelConfig, seed: int, store: Store) -> WorldModel:
     """Random weights, with the inputs standardised to the data."""
     model = WorldModel.untrained(config, seed)
-    if model.encoder.vector is not None:
-        vectors = np.concatenate([store.columns["state"], store.columns["route"]], 1)
-        model.encoder.vector.standardise(torch.from_numpy(vectors))
+    vectors = np.concatenate([store.columns["state"], store.columns["route"]], 1)
+    model.encoder.vector.standardise(torch.from_numpy(vectors))
     return model
 
 

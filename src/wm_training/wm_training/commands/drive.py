@@ -51,7 +51,7 @@ class Args:
     camera: bool = True
     """Render the front camera."""
     video: bool = True
-    """Write drive.mp4: top view, camera, model input and the imagined futures."""
+    """Write <town>.mp4: top view, camera, model input and the imagined futures."""
     record: Path | None = None
     """Also record a bag into this new directory."""
     config_dir: Path | None = None
