@@ -30,10 +30,10 @@ def row(report: dict) -> str:
     s = report["summary"]
     count = s["routes"]
     low, high = wilson(s["routes_with_collision"], count)
-    plan = f"{s['plan_ms_p50']:.0f} / {s['plan_ms_p99']:.0f}" if s["driver"] != "expert" else "–"
+    plan = f"{s['plan_ms_p50']:.0f} / {s['plan_ms_p99']:.0f}" if s["driver"] != "expert" else "-"
     return (
         f"| {s['driver']} | {s['route_completion']:.1f} | {s['driving_score']:.1f} | "
-        f"{100 * s['routes_with_collision'] / count:.0f} ({low:.0f}–{high:.0f}) | "
+        f"{100 * s['routes_with_collision'] / count:.0f} ({low:.0f}-{high:.0f}) | "
         f"{s['red_lights'] / count:.2f} | {100 * s['offroad_fraction']:.2f} | "
         f"{s['mean_speed_mps']:.1f} | {plan} |"
     )

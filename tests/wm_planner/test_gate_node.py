@@ -133,6 +133,18 @@ def test_stale_odometry_brakes_again_and_again(source, gate):
     assert 0.0 < brakes[0] < brakes[1] < brakes[2]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_gate_that_is_ended_leaves_the_vehicle_braking(source, gate, number):
+    source.wait_matched(readers=1)
+    source.frame()
+    source.propose(0.0, 0.2)
+    assert source.command_after(0, 1.0) is not None
+    gate.send_signal(number)
+    last = source.command_after(1, 3.0)
+    assert last is not None and (last.throttle, last.brake) == (0.0, 1.0)
+    assert gate.wait(5) == 0
+
+
 def test_an_unknown_parameter_is_a_clear_error(ros_domain):
     result = subprocess.run(
         [sys.executable, "-m", "wm_planner.gate_node"]

@@ -202,10 +202,9 @@ class GateNode:
         self._diagnostics.add("gate", errors, self._problems, self._texts, values)
         self._diagnostics.send()
 
-
     def close(self) -> None:
         """Leave the vehicle braking: CARLA holds the last command for ever."""
-        if self._decision is not None and self._odometry is not None:
+        if self._odometry is not None:
             message = CarlaEgoVehicleControl(brake=1.0, header=header(self._odometry.stamp_ns))
             self._commands.publish(message)
             self._commands.wait_for_all_acked(Duration(seconds=LAST_WORD_S))

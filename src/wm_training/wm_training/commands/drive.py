@@ -131,7 +131,7 @@ def main(args: Args) -> None:
             print_summary(console, report["summary"])
             for path in filter(None, (run_dir / "report.json", args.json)):
                 write_json(path, report)
-            console.print(f"report and video: {run_dir}")
+            console.print(f"report, logs{' and video' if args.video else ''}: {run_dir}")
 
 
 def _drive_town(graph, tasks: list[RouteTask], console: Console):

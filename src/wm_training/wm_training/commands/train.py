@@ -43,8 +43,8 @@ class Args:
     ego_steps: int = 2200
     # Seed of weights and windows.
     seed: int = 0
-    # CPU threads.
-    threads: int = 2
+    # CPU threads. 2 are a third faster on an idle machine, and many times slower on a busy one.
+    threads: int = 1
     # Torch device.
     device: str = "cpu"
 
