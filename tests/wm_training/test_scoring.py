@@ -62,7 +62,8 @@ def test_off_road_share_is_lost():
 
 
 def test_leaving_the_route_ends_it():
-    assert drive(make_scene(), np.arange(0, 106, 0.5), lateral=6.0).outcome == "off_route"
+    assert drive(make_scene(), np.arange(0, 106, 0.5), lateral=3.3).outcome == "off_route"
+    assert drive(make_scene(), np.arange(0, 106, 0.5), lateral=2.7).outcome == "completed"
 
 
 def test_standing_still_is_blocked_after_ninety_seconds():

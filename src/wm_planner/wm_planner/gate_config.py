@@ -26,7 +26,8 @@ JERK_DOWN_MPS3 = 80.0
 PLAUSIBLE_SPEED_MPS = 100.0  # a measured speed beyond this is treated like one that is not finite
 
 # --- Timing ---------------------------------------------------------------------------------------
-HEARTBEAT_S = 0.5  # Autoware gate heartbeat: a frame without a proposal for this long
+# Autoware gate heartbeat 0.5 s, less a tick and the way of the command: brakes within 0.5 s.
+HEARTBEAT_S = 0.45
 ODOMETRY_WARN_S = 0.2  # fault matrix: stale odometry is reported ...
 ODOMETRY_STOP_S = 0.5  # ... and stopped on
 

@@ -17,7 +17,8 @@ from wm_perception.scene import Scene, ran_red_light
 
 COLLISION_FACTOR, RED_LIGHT_FACTOR = 0.60, 0.70
 GOAL_M = 5.0  # the route counts as completed this close to its end
-OFF_ROUTE_M = 5.0
+# CarDreamer ends an episode here too. The oncoming lane begins at 1.75 m: nobody may drive in it.
+OFF_ROUTE_M = 3.0
 BLOCKED_MPS, BLOCKED_S = 0.1, 90.0
 TIME_LIMIT_S = 300.0
 
