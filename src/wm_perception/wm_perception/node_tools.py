@@ -221,6 +221,10 @@ def run(
                 owner.close()
             owner.node.destroy_node()
         rclpy.try_shutdown()
+        # The interpreter puts its own handlers back when it ends, unless signals are ignored: a
+        # second Ctrl-C that comes as late as that would kill the process.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     return status
 
 
