@@ -39,6 +39,7 @@ def see(number: int, reset: bool = False, steer: float = 0.0, accel: float = 0.0
         pose=np.array([float(number), 0.0, 0.0]),
         command=Command(steer, accel),
         on_route=RoutePose(float(number), 0.0, 0.0),
+        arrived=False,
         reset=reset,
     )
 

@@ -97,6 +97,12 @@ def test_masks_put_forward_up_and_left_left(scene):
     assert masks["route"][: int(row), int(column) - 1 : int(column) + 1].mean() > 0.8
 
 
+def test_observer_says_when_the_route_is_done(scene):
+    observer = Observer(scene, 0.1)
+    assert not observer.observe(SceneFrame(0, replace(EGO, x=144.0))).arrived
+    assert observer.observe(SceneFrame(100_000_000, replace(EGO, x=145.2))).arrived
+
+
 def test_observer_flags_jumps_and_time_gaps(scene):
     observer = Observer(scene, 0.1)
     first = SceneFrame(0, EGO)

@@ -84,6 +84,15 @@ def test_brakes_for_a_stop_line_and_stays_behind_it():
     assert plan.path[-1, 0] < 10.0
 
 
+def test_stops_once_it_has_arrived():
+    planner = Planner(ToyWorld())
+    settle(planner, 6.0)
+    for _ in range(4):
+        plan = planner.plan(None, state(6.0), STRAIGHT, arrived=True)
+    assert plan.command.accel < -0.3
+    assert plan.speeds[plan.chosen, -1] < 0.5
+
+
 def test_same_seed_same_plan_other_seed_other_plan():
     plans = [settle(Planner(ToyWorld(), PlannerConfig(seed=seed)), 5.0) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(plans[0].actions, plans[1].actions)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from wm_dynamics.errors import UserError
+from wm_perception.observation import GOAL_M
 from wm_training.collect import FRAMES_AFTER_END
 from wm_training.from_bag import episodes, frame_period
-from wm_training.scoring import GOAL_M
 
 DT_NS = 100_000_000
 
@@ -64,7 +64,7 @@ def test_after_a_crash_a_few_frames_are_kept_until_the_next_episode(road):
 def test_an_episode_ends_with_its_route(road):
     frames = straight(road, 150.0, 120)  # the route ends at 200 m, the drive at 209.5 m
     (numbers,) = cut((frames, road.scene()))
-    assert numbers == list(range(int((200.0 - GOAL_M - 150.0) / 0.5) + 1))
+    assert numbers == list(range(int((200.0 - GOAL_M - 150.0) / 0.5)))
 
 
 def test_the_frame_period_is_the_usual_one(road):

@@ -14,6 +14,7 @@ from wm_perception.scene import Scene
 
 STATE_NAMES = ("speed_10mps", "yaw_rate_radps", "steer", "accel", "acceleration_5mps2")
 ROUTE_POINTS, ROUTE_STEP_M, ROUTE_SCALE_M = 10, 3.0, 20.0
+GOAL_M = 5.0  # the route is done this close to its end
 JUMP_MARGIN_M = 2.0  # the pose may move this much more than speed allows before it is a jump
 
 
@@ -30,6 +31,7 @@ class Observation:
         pose: (3,) x, y, yaw in the map frame.
         command: the command applied during the frame that led here.
         on_route: where the ego is on its route.
+        arrived: the end of the route is reached.
         reset: the frame does not follow the previous one (first frame, jump, time gap).
     """
 
@@ -41,6 +43,7 @@ class Observation:
     pose: np.ndarray
     command: Command
     on_route: RoutePose
+    arrived: bool
     reset: bool
 
     @property
@@ -103,5 +106,6 @@ class Observer:
             pose=pose,
             command=frame.ego.command,
             on_route=on_route,
+            arrived=on_route.s >= self.scene.route.length_m - GOAL_M,
             reset=reset,
         )

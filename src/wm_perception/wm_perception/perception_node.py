@@ -77,6 +77,7 @@ def warm_up(backend: TorchBackend, frames: int = 3) -> None:
             pose=np.zeros(3),
             command=Command(),
             on_route=RoutePose(0.0, 0.0, 0.0),
+            arrived=False,
             reset=False,
         )
         latent, _ = backend.observe(latent, np.zeros(2), np.zeros(3), blank)
@@ -99,6 +100,7 @@ def latent_message(
         route_x=to_array(observation.reference[:, 0], "f"),
         route_y=to_array(observation.reference[:, 1], "f"),
         surprise=filtered.surprise,
+        arrived=observation.arrived,
         reset=observation.reset,
     )
 

@@ -34,6 +34,7 @@ class Future:
         before: (2,) the command in force now.
         heads: the model's head predictions, (N, H) each, SI or probabilities.
         disagreement: (N,) mean ensemble disagreement.
+        wanted_mps: the speed to aim for, m/s.
     """
 
     speed: np.ndarray
@@ -44,6 +45,7 @@ class Future:
     before: np.ndarray
     heads: dict[str, np.ndarray]
     disagreement: np.ndarray
+    wanted_mps: float
 
 
 def against_route(path: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,8 +100,8 @@ def heading(future: Future, c: PlannerConfig) -> np.ndarray:
 
 
 def speed(future: Future, c: PlannerConfig) -> np.ndarray:
-    """Squared difference from the cruising speed: the wish to make progress."""
-    return ((future.speed - c.cruise_mps) ** 2).mean(1)
+    """Squared difference from the wanted speed: the wish to make progress, or to stand."""
+    return ((future.speed - future.wanted_mps) ** 2).mean(1)
 
 
 def lateral_acceleration(future: Future, c: PlannerConfig) -> np.ndarray:

@@ -70,7 +70,10 @@ class PlannerDriver:
         self.observation = self._observer.observe(frame)
         self.filtered = self._filter.update(self.observation)
         self.plan = self._planner.plan(
-            self.filtered.latent, self.observation.state, self.observation.reference
+            self.filtered.latent,
+            self.observation.state,
+            self.observation.reference,
+            self.observation.arrived,
         )
         command = self._guarded(frame, self.plan)
         self.frame_ms = 1e3 * (time.perf_counter() - start)

@@ -94,13 +94,16 @@ class Planner:
         self._mean = np.zeros((self.config.horizon, 2))
         self._elites = np.zeros((0, self.config.horizon, 2))
 
-    def plan(self, latent, ego_state: np.ndarray, reference: np.ndarray) -> Plan:
+    def plan(
+        self, latent, ego_state: np.ndarray, reference: np.ndarray, arrived: bool = False
+    ) -> Plan:
         """One planning cycle.
 
         Args:
             latent: the model's latent state of this frame.
             ego_state: (5,) scaled proprioception, see ``wm_perception.observation.STATE_NAMES``.
             reference: (M, 2) route ahead, ego frame, m.
+            arrived: the route is done: aim for standstill instead of the cruising speed.
         """
         start = time.perf_counter()
         c = self.config
@@ -115,7 +118,8 @@ class Planner:
                 fixed.append(self._proposals(mean))
             actions = np.clip(np.concatenate([mean + std * noise, *fixed]), -1.0, 1.0)
             imagined = self._imaginer.imagine(latent, ego_state, actions.astype(np.float32))
-            future = self._future(imagined, actions, before, reference)
+            wanted_mps = 0.0 if arrived else c.cruise_mps
+            future = self._future(imagined, actions, before, reference, wanted_mps)
             cost, terms = costs.total(future, c)
             finite = bool(np.isfinite(cost).any())
             cost = np.where(np.isfinite(cost), cost, np.inf)
@@ -155,7 +159,7 @@ class Planner:
         proposals[:, :, 1] = np.array([-0.4, -0.9, 0.0, 0.4])[:, None]
         return proposals
 
-    def _future(self, imagined, actions, before, reference) -> costs.Future:
+    def _future(self, imagined, actions, before, reference, wanted_mps: float) -> costs.Future:
         lateral, heading_error = costs.against_route(imagined.path, np.asarray(reference, float))
         yaw = imagined.path[..., 2]
         yaw_rate = np.diff(yaw, axis=1, prepend=0.0) / self._imaginer.dt
@@ -169,4 +173,5 @@ class Planner:
             before=before,
             heads=imagined.heads,
             disagreement=spread.reshape(len(spread), -1).mean(1),
+            wanted_mps=wanted_mps,
         )

@@ -155,7 +155,9 @@ class PlannerNode:
         self._refused_because = ""
         if message.reset:
             self._planner.reset()
-        plan = self._planner.plan(situation.latent, situation.ego_state, situation.reference)
+        plan = self._planner.plan(
+            situation.latent, situation.ego_state, situation.reference, message.arrived
+        )
         self._propose(plan, message)
         self._report_plan(plan, 1e3 * (time.perf_counter() - start), situation.pose, message)
 

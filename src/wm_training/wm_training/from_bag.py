@@ -15,7 +15,6 @@ from wm_perception.sync import FrameAssembler
 from wm_training.collect import FRAMES_AFTER_END, episode_arrays
 from wm_training.labels import LabelledFrame, Labeller
 from wm_training.recording import BagReader, find_role, read_frames
-from wm_training.scoring import GOAL_M
 from wm_training.store import StoreWriter
 
 SHORTEST_EPISODE_S = 3.0
@@ -54,8 +53,7 @@ def episodes(
             if len(current) >= shortest:
                 yield current
             current, after_end = [], 0
-        past_goal = labelled.observation.on_route.s > scene.route.length_m - GOAL_M
-        if after_end > FRAMES_AFTER_END or past_goal:
+        if after_end > FRAMES_AFTER_END or labelled.observation.arrived:
             continue  # what follows a crash or the end of the route, until the next one begins
         current.append(labelled)
         if labelled.ended or after_end:

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from wm_perception.frame import SceneFrame
+from wm_perception.observation import GOAL_M
 from wm_perception.route import RouteTracker
 from wm_perception.scene import Scene, ran_red_light
 
 COLLISION_FACTOR, RED_LIGHT_FACTOR = 0.60, 0.70
-GOAL_M = 5.0  # the route counts as completed this close to its end
 # CarDreamer ends an episode here too. The oncoming lane begins at 1.75 m: nobody may drive in it.
 OFF_ROUTE_M = 3.0
 BLOCKED_MPS, BLOCKED_S = 0.1, 90.0
