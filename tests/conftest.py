@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -42,6 +43,33 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[RosDomain]:
     with lock:
         monkeypatch.setenv("ROS_DOMAIN_ID", str(domain_id))
         yield RosDomain(domain_id, dict(os.environ))
+
+
+@pytest.fixture
+def start_node(ros_domain: RosDomain) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts node processes, ``start_node("-m", MODULE, parameter=value ...)``; ends them all."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*program: str, **values: object) -> subprocess.Popen[str]:
+        command = [sys.executable, *program, "--ros-args"]
+        for name, value in values.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            command += ["-p", f"{name}:={text}"]
+        process = subprocess.Popen(
+            command,
+            env=ros_domain.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
 
 
 def _lock_free_domain() -> tuple[int, TextIO]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,28 +36,9 @@ def model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def launch(ros_domain) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Starts a node process; whatever runs is ended after the test."""
-    running: list[subprocess.Popen] = []
-
-    def start(module: str, **values) -> subprocess.Popen:
-        arguments = [f"{name}:={str(value).lower()}" for name, value in values.items()]
-        command = [sys.executable, "-m", module, "--ros-args"]
-        process = subprocess.Popen(
-            [*command, *(part for item in arguments for part in ("-p", item))],
-            env=ros_domain.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        running.append(process)
-        return process
-
-    yield start
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+def launch(start_node) -> Callable[..., subprocess.Popen]:
+    """Starts a node by its module."""
+    return lambda module, **values: start_node("-m", module, **values)
 
 
 class Listener:

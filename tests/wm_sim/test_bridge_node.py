@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -29,13 +28,6 @@ ROLE = "hero"
 DT_NS = 100_000_000
 FAKE = str(Path(__file__).with_name("fake_bridge.py"))
 PATIENCE_S = 20.0
-
-
-def parameters(**values) -> list[str]:
-    arguments = ["--ros-args"]
-    for name, value in values.items():
-        arguments += ["-p", f"{name}:={str(value).lower()}"]
-    return arguments
 
 
 class Client:
@@ -103,27 +95,14 @@ def client(ros_domain) -> Iterator[Client]:
 
 
 @pytest.fixture
-def bridge(ros_domain) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Starts a bridge process; whatever runs is ended after the test."""
-    running: list[subprocess.Popen] = []
+def bridge(start_node) -> Callable[..., subprocess.Popen]:
+    """Starts a bridge, by default one without SUMO."""
 
     def start(script: str = FAKE, **values) -> subprocess.Popen:
         program = [script] if script.endswith(".py") else ["-m", script]
-        process = subprocess.Popen(
-            [sys.executable, *program, *parameters(**{"role_name": ROLE} | values)],
-            env=ros_domain.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        running.append(process)
-        return process
+        return start_node(*program, **{"role_name": ROLE} | values)
 
-    yield start
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    return start
 
 
 def test_topics_types_and_qos(client, bridge):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -22,29 +21,9 @@ SPEED = topic("speedometer").name()
 
 
 @pytest.fixture
-def recorder(ros_domain) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Starts a recorder process; whatever runs is ended after the test."""
-    running: list[subprocess.Popen] = []
-
-    def start(**values) -> subprocess.Popen:
-        command = [sys.executable, "-m", "wm_training.recorder_node", "--ros-args"]
-        for name, value in values.items():
-            command += ["-p", f"{name}:={value}"]
-        process = subprocess.Popen(
-            command,
-            env=ros_domain.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        running.append(process)
-        return process
-
-    yield start
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+def recorder(start_node) -> Callable[..., subprocess.Popen]:
+    """Starts a recorder."""
+    return lambda **values: start_node("-m", "wm_training.recorder_node", **values)
 
 
 @pytest.fixture
