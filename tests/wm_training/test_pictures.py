@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import cv2
 import numpy as np
 import pytest
@@ -75,14 +73,6 @@ def test_the_chosen_future_is_drawn_where_it_leads(road):
     row, column = place(top_view(road.scene(), road.frame(20.0), imagination), CHOSEN)
     assert row < MIDDLE[0] - 3.0 * PX_PER_M
     assert column < MIDDLE[1] - PX_PER_M, "+y is left"
-
-
-def test_imagined_futures_come_from_a_plan_in_the_ego_frame():
-    candidates = np.array([[[1.0, 0.0], [2.0, 1.0]]])
-    plan = SimpleNamespace(candidates=candidates, costs=np.zeros(1), chosen=0)
-    pose = np.array([10.0, 20.0, np.pi / 2])
-    imagination = Imagination.of_plan(plan, pose)
-    np.testing.assert_allclose(imagination.futures, [[[10.0, 21.0], [9.0, 22.0]]])
 
 
 def test_cheap_futures_are_green_and_dear_ones_red():

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 from std_msgs.msg import Float32
 
 from wm_dynamics.errors import UserError
@@ -115,6 +117,18 @@ def test_messages_come_in_the_order_of_their_stamps(tmp_path):
         writer.write(SPEED, stamp, serialize_message(Float32(data=float(stamp))))
     writer.close()
     assert [message.data for *_, message in BagReader(tmp_path / "bag")] == [0, 1, 2, 3, 4, 5]
+
+
+def test_messages_that_were_compressed_one_by_one(tmp_path):
+    store = get_typestore(Stores.ROS2_KILTED)
+    plain = Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP)
+    plain.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
+    with plain as writer:
+        connection = writer.add_connection("/speed", "std_msgs/msg/Float32", typestore=store)
+        for number in range(5):
+            writer.write(connection, number, bytes(serialize_message(Float32(data=float(number)))))
+    reader = BagReader(tmp_path / "bag")
+    assert [message.data for _, _, _, message in reader] == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
 def test_a_torn_message_is_counted(tmp_path):

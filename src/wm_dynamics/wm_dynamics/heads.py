@@ -73,7 +73,6 @@ HEADS: tuple[Head, ...] = (
          meaning="P(the episode goes on)"),
 )  # fmt: skip
 
-HEAD_NAMES: tuple[str, ...] = tuple(head.name for head in HEADS)
 # Columns of a training store's ``labels``, in order.
 LABELS: tuple[str, ...] = (
     "lateral",
@@ -102,10 +101,3 @@ def head_values(raw: torch.Tensor) -> dict[str, torch.Tensor]:
         else:
             values[head.name] = torch.sigmoid(raw[..., i] - math.log(head.positive_weight))
     return values
-
-
-def heads_markdown() -> str:
-    """The table above as Markdown, for the documentation."""
-    rows = ["| head | unit | supervised by | meaning |", "|---|---|---|---|"]
-    rows += [f"| `{h.name}` | {h.unit} | `{h.label}` | {h.meaning} |" for h in HEADS]
-    return "\n".join(rows)

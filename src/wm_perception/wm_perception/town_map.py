@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from wm_perception.conventions import box_corners
+from wm_perception.conventions import box_corners, carla_to_ros_pose
 from wm_perception.frame import EgoState
 
 PIXELS_PER_M = 4.0
@@ -51,8 +51,8 @@ def _strip(carla_map, road_id: int, lane_id: int, kind: str, stations: np.ndarra
     left, right, marks = [], [], ("", "")
     for waypoint in _lane_points(carla_map, road_id, lane_id, stations):
         transform, half = waypoint.transform, waypoint.lane_width / 2
-        yaw = -math.radians(transform.rotation.yaw)
-        x, y = transform.location.x, -transform.location.y
+        location = transform.location
+        x, y, yaw = carla_to_ros_pose(location.x, location.y, transform.rotation.yaw)
         nx, ny = -math.sin(yaw), math.cos(yaw)
         left.append((x + nx * half, y + ny * half))
         right.append((x - nx * half, y - ny * half))

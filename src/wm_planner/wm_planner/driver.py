@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 
@@ -39,7 +38,6 @@ class PlannerDriver:
         observation: the last observation.
         filtered: the last posterior.
         gate: the last decision of the gate.
-        frame_ms: wall time of the last frame, perception and planning, ms.
     """
 
     def __init__(
@@ -54,7 +52,6 @@ class PlannerDriver:
         self.observation: Observation | None = None
         self.filtered: Filtered | None = None
         self.gate: GateDecision | None = None
-        self.frame_ms = 0.0
 
     def reset(self, scene: Scene, seed: int = 0) -> None:
         """Begin a route."""
@@ -66,7 +63,6 @@ class PlannerDriver:
 
     def drive(self, frame: SceneFrame) -> Command:
         """The command for this frame, as the gate lets it through."""
-        start = time.perf_counter()
         self.observation = self._observer.observe(frame)
         self.filtered = self._filter.update(self.observation)
         self.plan = self._planner.plan(
@@ -75,9 +71,7 @@ class PlannerDriver:
             self.observation.reference,
             self.observation.arrived,
         )
-        command = self._guarded(frame, self.plan)
-        self.frame_ms = 1e3 * (time.perf_counter() - start)
-        return command
+        return self._guarded(frame, self.plan)
 
     def _guarded(self, frame: SceneFrame, plan: Plan) -> Command:
         """The gate's answer to a plan. Simulated time is its clock, so drives are reproducible."""

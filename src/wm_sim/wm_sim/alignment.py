@@ -10,6 +10,8 @@ from pathlib import Path
 import carla
 import numpy as np
 
+from wm_perception.conventions import carla_to_ros_pose
+
 
 def _lane_points(lane: ET.Element, step_m: float) -> np.ndarray:
     """(n, 3) points along a SUMO lane, x, y, heading."""
@@ -32,7 +34,7 @@ def lane_alignment(net_path: Path, xodr_path: Path, step_m: float = 3.0) -> tupl
     lanes: list[tuple[float, float, float]] = []
     for waypoint in carla_map.generate_waypoints(0.5):
         t = waypoint.transform
-        lanes.append((t.location.x, -t.location.y, -math.radians(t.rotation.yaw)))
+        lanes.append(carla_to_ros_pose(t.location.x, t.location.y, t.rotation.yaw))
     centres = np.array(lanes)
     distances = []
     for lane in ET.fromstring(gzip.decompress(net_path.read_bytes())).iter("lane"):

@@ -6,7 +6,7 @@ import math
 
 import carla
 
-from wm_perception.conventions import wrap_angle
+from wm_perception.conventions import carla_to_ros_pose, wrap_angle
 from wm_perception.frame import EgoState
 
 
@@ -37,8 +37,9 @@ class LaneSensor:
         if waypoint is None or waypoint.is_junction:
             return ()
         transform = waypoint.transform
-        lane_yaw = -math.radians(transform.rotation.yaw)
-        dx, dy = ego.x - transform.location.x, ego.y + transform.location.y
+        location = transform.location
+        x, y, lane_yaw = carla_to_ros_pose(location.x, location.y, transform.rotation.yaw)
+        dx, dy = ego.x - x, ego.y - y
         lateral = -math.sin(lane_yaw) * dx + math.cos(lane_yaw) * dy
         turned = wrap_angle(ego.yaw - lane_yaw)
         half = (abs(math.sin(turned)) * ego.length + abs(math.cos(turned)) * ego.width) / 2

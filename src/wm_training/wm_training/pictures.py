@@ -13,7 +13,7 @@ import numpy as np
 
 from wm_dynamics.errors import UserError
 from wm_perception import bev
-from wm_perception.conventions import box_corners, to_map
+from wm_perception.conventions import box_corners
 from wm_perception.frame import LightState, SceneFrame
 from wm_perception.scene import Scene
 from wm_perception.town_map import PIXELS_PER_M
@@ -43,11 +43,6 @@ class Imagination:
     futures: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 2)))
     costs: np.ndarray = field(default_factory=lambda: np.zeros(0))
     chosen: int = 0
-
-    @staticmethod
-    def of_plan(plan, pose: np.ndarray) -> Imagination:
-        """From a :class:`wm_planner.planner.Plan` made at ``pose``."""
-        return Imagination(to_map(plan.candidates, pose), plan.costs, plan.chosen)
 
 
 def _affine(pose: np.ndarray) -> np.ndarray:

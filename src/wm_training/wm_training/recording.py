@@ -136,7 +136,8 @@ class BagReader:
         return type_name in self._store.types
 
     def _unordered(self) -> Iterator[RawMessage]:
-        source = self._from_mcap() if self._files else self._from_rosbags()
+        streamed = self._files and not self._compressed_messages()
+        source = self._from_mcap() if streamed else self._from_rosbags()
         for item in source:
             self.recovered += 1
             yield item

@@ -59,17 +59,13 @@ class RouteRunner:
         frames: frames seen on the present route.
     """
 
-    def __init__(
-        self, role: str = DEFAULT_ROLE, video: Path | None = None, fps: float = 5.0,
-        deadline_ms: float = 100.0,
-    ):  # fmt: skip
+    def __init__(self, role: str = DEFAULT_ROLE, video: Path | None = None, fps: float = 5.0):
         """Join the graph.
 
         Args:
             role: role name of the ego vehicle.
             video: mp4 to write, or None.
             fps: pictures per second of the video.
-            deadline_ms: plans slower than this are shown as misses.
         """
         self.node = create_node("wm_route_runner")
         self._executor = SingleThreadedExecutor()
@@ -84,7 +80,6 @@ class RouteRunner:
         if video:
             subscription(self.node, "imagined_rollouts", role, self._on_rollouts)
         self._start: Client = self.node.create_client(StartRoute, START_ROUTE_SERVICE)
-        self._deadline_ms = deadline_ms
         self._forget()
 
     def _forget(self) -> None:
