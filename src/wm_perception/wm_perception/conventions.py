@@ -32,9 +32,11 @@ def to_vehicle_control(command: Command) -> tuple[float, float, float]:
     return max(0.0, accel), -steer + 0.0, max(0.0, -accel)
 
 
-def from_vehicle_control(throttle: float, steer: float, brake: float) -> Command:
+def from_vehicle_control(
+    throttle: float, steer: float, brake: float, reverse: bool = False
+) -> Command:
     """CARLA (throttle, right-positive steer, brake) -> stack command; brake wins over throttle."""
-    return Command(steer=-steer + 0.0, accel=-brake if brake > 0.0 else throttle)
+    return Command(-steer + 0.0, -brake if brake > 0.0 else throttle, bool(reverse))
 
 
 def yaw_from_quaternion(x: float, y: float, z: float, w: float) -> float:

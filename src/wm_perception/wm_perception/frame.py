@@ -17,6 +17,9 @@ from enum import IntEnum
 import numpy as np
 
 
+OBJECT_HEIGHT_M = 1.5  # of a road user that does not say
+
+
 class LightState(IntEnum):
     """Traffic-light states, numbered as in carla_msgs/CarlaTrafficLightStatus."""
 
@@ -27,6 +30,20 @@ class LightState(IntEnum):
     UNKNOWN = 4
 
 
+class ObjectClass(IntEnum):
+    """What a road user or an obstacle is, numbered as in derived_object_msgs/Object."""
+
+    UNKNOWN = 0
+    PEDESTRIAN = 4
+    BIKE = 5
+    CAR = 6
+    TRUCK = 7
+    MOTORCYCLE = 8
+    OTHER_VEHICLE = 9
+    BARRIER = 10
+    SIGN = 11
+
+
 @dataclass(frozen=True)
 class Command:
     """A driving command held for one frame.
@@ -34,10 +51,12 @@ class Command:
     Attributes:
         steer: left-positive fraction of the maximum steering angle, in [-1, 1].
         accel: > 0 is throttle, < 0 is brake, in [-1, 1].
+        reverse: the gear is reverse: throttle drives backwards.
     """
 
     steer: float = 0.0
     accel: float = 0.0
+    reverse: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,27 +91,49 @@ class EgoState:
 
 @dataclass(frozen=True)
 class Objects:
-    """Other road users, ego excluded; M of them, one row each.
+    """Road users or obstacles, ego excluded; M of them, one row each.
 
     Attributes:
         ids: (M,) int64.
         poses: (M, 3) x, y, yaw of the body centre, map frame, m and rad.
         velocities: (M, 2) map axes, m/s.
         sizes: (M, 2) full length and width, m.
+        kinds: (M,) uint8 :class:`ObjectClass`; cars unless said.
+        heights: (M,) full height, m; 1.5 unless said.
     """
 
     ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     poses: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     velocities: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     sizes: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    kinds: np.ndarray = field(default=None)  # type: ignore[assignment]  # filled in below
+    heights: np.ndarray = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.kinds is None:
+            object.__setattr__(self, "kinds", np.full(len(self.ids), ObjectClass.CAR, np.uint8))
+        if self.heights is None:
+            object.__setattr__(self, "heights", np.full(len(self.ids), OBJECT_HEIGHT_M))
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """All columns, in the order of the attributes."""
+        return self.ids, self.poses, self.velocities, self.sizes, self.kinds, self.heights
+
+    def __getitem__(self, rows) -> Objects:
+        """The objects of a mask, slice or list of rows."""
+        return Objects(*(column[rows] for column in self.columns()))
+
+    def __add__(self, other: Objects) -> Objects:
+        """These and then the others."""
+        pairs = zip(self.columns(), other.columns(), strict=True)
+        return Objects(*(np.concatenate(pair) for pair in pairs))
+
     def within(self, x: float, y: float, radius_m: float) -> Objects:
         """The objects whose centre lies within ``radius_m`` of (x, y)."""
-        near = np.hypot(self.poses[:, 0] - x, self.poses[:, 1] - y) < radius_m
-        return Objects(self.ids[near], self.poses[near], self.velocities[near], self.sizes[near])
+        return self[np.hypot(self.poses[:, 0] - x, self.poses[:, 1] - y) < radius_m]
 
 
 @dataclass(frozen=True)
@@ -117,6 +158,21 @@ class LightBox:
 
 
 @dataclass(frozen=True)
+class Contact:
+    """A collision of the ego during one frame.
+
+    Attributes:
+        other_id: actor hit, 0 for the town itself (a building, a pole).
+        kind: what was hit; BARRIER for anything that stands.
+        impulse: (2,) normal impulse on the ego, map axes, N s.
+    """
+
+    other_id: int
+    kind: ObjectClass
+    impulse: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class SceneFrame:
     """One synchronised frame.
 
@@ -128,6 +184,9 @@ class SceneFrame:
         collided: the collision sensor reported a contact since the previous frame.
         crossed_markings: lane-marking types crossed since the previous frame (CARLA numbers).
         image: (H, W, 3) uint8 RGB of the front camera, or None.
+        contact: what was hit, when ``collided`` and the source knows it.
+        props: static obstacles on the road (cones, barriers); no topic of CARLA's bridge carries
+            them, so they are known in process only.
     """
 
     stamp_ns: int
@@ -137,3 +196,5 @@ class SceneFrame:
     collided: bool = False
     crossed_markings: tuple[int, ...] = ()
     image: np.ndarray | None = None
+    contact: Contact | None = None
+    props: Objects = Objects()

@@ -13,13 +13,22 @@ from array import array
 import numpy as np
 
 from wm_perception.conventions import from_vehicle_control, yaw_from_quaternion
-from wm_perception.frame import EgoState, LightBox, LightState, Objects
+from wm_perception.frame import (
+    OBJECT_HEIGHT_M,
+    EgoState,
+    LightBox,
+    LightState,
+    ObjectClass,
+    Objects,
+)
 
 BOX_SHAPE = 1  # shape_msgs/SolidPrimitive.BOX
 # An object this close to the ego's own origin can only be the ego itself.
 SELF_RADIUS_M = 0.3
 CHANNELS = {"bgra8": 4, "rgba8": 4, "rgb8": 3, "bgr8": 3}
 DEFAULT_EGO_SIZE_M = (4.5, 1.85)
+# carla-ros-bridge 0.9.13 calls every vehicle a car; these are told apart by their size.
+BIKE_WIDTH_M, TRUCK_LENGTH_M = 1.1, 5.8
 
 
 class MessageError(ValueError):
@@ -78,7 +87,7 @@ def ego_state(
         yaw_rate_radps=yaw_rate,
         accel_mps2=float(accel.x * math.cos(yaw) + accel.y * math.sin(yaw)),
         command=from_vehicle_control(
-            float(control.throttle), float(control.steer), float(control.brake)
+            float(control.throttle), float(control.steer), float(control.brake), control.reverse
         ),
         length=size_m[0],
         width=size_m[1],
@@ -111,6 +120,17 @@ def box_size(item) -> tuple[float, float]:
     return length, width
 
 
+def object_class(classification: int, size: tuple[float, float]) -> ObjectClass:
+    """The class of an object, from what it is called and from its length and width (m)."""
+    known = {int(kind) for kind in ObjectClass}
+    kind = ObjectClass(classification) if classification in known else ObjectClass.UNKNOWN
+    if kind in (ObjectClass.CAR, ObjectClass.UNKNOWN):
+        if size[1] < BIKE_WIDTH_M:
+            return ObjectClass.BIKE if size[0] > 1.2 else ObjectClass.PEDESTRIAN
+        return ObjectClass.TRUCK if size[0] > TRUCK_LENGTH_M else ObjectClass.CAR
+    return kind
+
+
 def objects(message, exclude: int | None = None) -> Objects:
     """derived_object_msgs/ObjectArray -> :class:`Objects`.
 
@@ -120,21 +140,31 @@ def objects(message, exclude: int | None = None) -> Objects:
     Raises:
         MessageError: an object has a value that is not finite, or no box.
     """
-    ids, rows = [], []
+    ids, kinds, rows = [], [], []
     for index, item in enumerate(message.objects):
         if index == exclude:
             continue
         position, velocity = item.pose.position, item.twist.linear
         yaw = _yaw(f"orientation of object {item.id}", item.pose.orientation)
+        size, edges = box_size(item), item.shape.dimensions
         ids.append(item.id)
-        rows.append((position.x, position.y, yaw, velocity.x, velocity.y, *box_size(item)))
+        kinds.append(object_class(item.classification, size))
+        height = float(edges[2]) if len(edges) > 2 and edges[2] > 0.0 else OBJECT_HEIGHT_M
+        rows.append((position.x, position.y, yaw, velocity.x, velocity.y, *size, height))
     if not rows:
         return Objects()
     table = np.array(rows, float)
     bad = ~np.isfinite(table).all(1)
     if bad.any():
         raise MessageError(f"object {ids[int(bad.argmax())]} has values that are not finite")
-    return Objects(np.array(ids, np.int64), table[:, :3], table[:, 3:5], table[:, 5:7])
+    return Objects(
+        np.array(ids, np.int64),
+        table[:, :3],
+        table[:, 3:5],
+        table[:, 5:7],
+        np.array(kinds, np.uint8),
+        table[:, 7],
+    )
 
 
 def light_states(message) -> dict[int, LightState]:

@@ -1,0 +1,40 @@
+"""What an episode holds besides the ego and the cars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wm_dynamics.errors import UserError
+from wm_sim.weather import Weather, weather_preset
+
+
+@dataclass(frozen=True)
+class World:
+    """The part of an episode that is more than cars; the default is an empty, dry day.
+
+    Attributes:
+        trucks: lorries and vans in the traffic, on top of the cars.
+        cyclists: on the road.
+        pedestrians: on pavements and crossings.
+        parked: cars parked at the kerb.
+        weather: name of a preset, or :class:`wm_sim.weather.Weather`.
+        scenario: name of a scenario that is staged on the route, empty for none.
+    """
+
+    trucks: int = 0
+    cyclists: int = 0
+    pedestrians: int = 0
+    parked: int = 0
+    weather: str | Weather = "day"
+    scenario: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("trucks", "cyclists", "pedestrians", "parked"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        self.conditions  # noqa: B018  # refuses an unknown name at once
+
+    @property
+    def conditions(self) -> Weather:
+        """The weather itself."""
+        return weather_preset(self.weather) if isinstance(self.weather, str) else self.weather
