@@ -16,7 +16,6 @@ from enum import IntEnum
 
 import numpy as np
 
-
 OBJECT_HEIGHT_M = 1.5  # of a road user that does not say
 
 
