@@ -6,10 +6,12 @@ centred and stands at ``EGO_ROW`` of the height from the top.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
-from wm_perception.conventions import box_corners
+from wm_perception.conventions import body_corners
 from wm_perception.frame import SceneFrame
 from wm_perception.scene import STOPPING, Scene
 from wm_perception.town_map import PIXELS_PER_M
@@ -28,10 +30,12 @@ FIXED_POINT = 4
 def map_to_bev(pose: np.ndarray) -> np.ndarray:
     """(2, 3) affine transform from map coordinates (m) to BEV (column, row) for ``pose`` (3,)."""
     scale = 1.0 / METRES_PER_PX
-    cos, sin = np.cos(pose[2]), np.sin(pose[2])
-    rotation = scale * np.array([[sin, -cos], [-cos, -sin]])
-    ego = np.array([SIZE_PX / 2, SIZE_PX * EGO_ROW])
-    return np.c_[rotation, ego - rotation @ pose[:2]]
+    x, y, yaw = map(float, pose)
+    cos, sin = scale * math.cos(yaw), scale * math.sin(yaw)
+    column, row = SIZE_PX / 2, SIZE_PX * EGO_ROW
+    return np.array(
+        [[sin, -cos, column - sin * x + cos * y], [-cos, -sin, row + cos * x + sin * y]]
+    )
 
 
 class BevPainter:
@@ -74,7 +78,7 @@ class BevPainter:
 
     def _lines(self, paths: list[np.ndarray], affine: np.ndarray, bit: int) -> np.ndarray:
         canvas = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
-        if paths:
+        if len(paths):
             pixels = [self._pixels(path, affine) for path in paths]
             cv2.polylines(canvas, pixels, False, 1 << bit, 2, cv2.LINE_8, FIXED_POINT)
         return canvas
@@ -85,14 +89,14 @@ class BevPainter:
 
     def _bodies(self, near, affine: np.ndarray) -> np.ndarray:
         canvas = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
-        for pose, size in zip(near.poses, near.sizes, strict=True):
-            corners = self._pixels(box_corners(*pose, *size), affine)
-            cv2.fillConvexPoly(canvas, corners, 1 << 3, cv2.LINE_8, FIXED_POINT)
+        if len(near):
+            for corners in self._pixels(body_corners(near), affine):
+                cv2.fillConvexPoly(canvas, corners, 1 << 3, cv2.LINE_8, FIXED_POINT)
         return canvas
 
     @staticmethod
     def _swept(near) -> list[np.ndarray]:
-        moving = np.hypot(*near.velocities.T) > MOVING_MPS
+        moving = np.hypot(near.velocities[:, 0], near.velocities[:, 1]) > MOVING_MPS
         starts = near.poses[moving, :2]
         return list(np.stack([starts, starts + MOTION_S * near.velocities[moving]], 1))
 

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from wm_perception.frame import Command
+from wm_perception.frame import Command, Objects
 
 
 def wrap_angle(angle):
@@ -86,3 +86,12 @@ def box_corners(x: float, y: float, yaw: float, length: float, width: float) -> 
     """(4, 2) corners of a ground rectangle, counter-clockwise from the front left."""
     half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * np.array([length / 2, width / 2])
     return to_map(half, np.array([x, y, yaw]))
+
+
+def body_corners(objects: Objects) -> np.ndarray:
+    """(M, 4, 2) corners of all bodies on the ground, each as :func:`box_corners`."""
+    half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (objects.sizes[:, None, :] / 2)
+    x, y, yaw = objects.poses.T[:, :, None]
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    along, left = half[..., 0], half[..., 1]
+    return np.stack([x + cos * along - sin * left, y + sin * along + cos * left], -1)

@@ -132,7 +132,8 @@ class Objects:
 
     def within(self, x: float, y: float, radius_m: float) -> Objects:
         """The objects whose centre lies within ``radius_m`` of (x, y)."""
-        return self[np.hypot(self.poses[:, 0] - x, self.poses[:, 1] - y) < radius_m]
+        dx, dy = self.poses[:, 0] - x, self.poses[:, 1] - y
+        return self[dx * dx + dy * dy < radius_m * radius_m]
 
 
 @dataclass(frozen=True)
