@@ -1,25 +1,19 @@
 """Reads recordings, whole or cut off: raw or deserialised messages, and synchronised frames.
 
-An mcap file is read as a stream of records, so a bag whose recorder was killed (no index, no
-``metadata.yaml``, a torn last record) gives everything up to the tear. Other storages are read
-through ``rosbags`` and must be whole.
+A bag whose recorder was killed (no index, no ``metadata.yaml``, a torn last record) gives
+everything up to the tear; see :mod:`wm_training.bag_sources`.
 """
 
 from __future__ import annotations
 
 import heapq
 import re
-import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcap.exceptions import McapError
-from mcap.records import Channel, Chunk, DataEnd, Message, Schema
-from mcap.stream_reader import CRCValidationError, StreamReader, breakup_chunk
-from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import (
     Stores,
@@ -28,17 +22,26 @@ from rosbags.typesys import (
     get_types_from_msg,
     get_typestore,
 )
+from rosbags.typesys.store import Typestore
 
 from wm_dynamics.errors import UserError
 from wm_perception.frame import SceneFrame
 from wm_perception.scene import Scene
 from wm_perception.sync import FrameAssembler
 from wm_perception.topics import TOPICS
+from wm_training.bag_sources import (
+    Item,
+    Schemas,
+    is_sqlite,
+    known_types,
+    mcap_messages,
+    rosbags_messages,
+    sqlite_messages,
+)
 from wm_training.bag_writer import BagWriter
 
 # Messages are handed out in order of their time stamps; recorders write them this far out of order.
 REORDER_NS = 2_000_000_000
-TORN = (McapError, CRCValidationError, struct.error, ValueError, EOFError, OverflowError)
 
 
 @dataclass(frozen=True, order=True)
@@ -63,28 +66,33 @@ class BagReader:
     """
 
     def __init__(self, path: Path | str):
-        """Open a bag directory or an .mcap file.
+        """Open a bag directory, an .mcap or .db3 file, or a ROS 1 .bag file.
 
         Raises:
             UserError: there is no recording at ``path``.
         """
         self.path = Path(path)
-        self.complete = True
         self.recovered = 0
         self.problems: Counter[str] = Counter()
         self._store = get_typestore(Stores.EMPTY)
         self._bad_types: set[str] = set()
-        self._schemas: dict[str, tuple[str, str]] = {}
+        self._schemas: Schemas = {}
         if not self.path.exists():
             raise UserError(f"no recording at {self.path}")
         if self.path.is_file():
             self._files = [self.path]
         else:
-            self._files = sorted(self.path.glob("*.mcap"), key=_natural)
+            found = [*self.path.glob("*.mcap"), *self.path.glob("*.db3")]
+            self._files = sorted(found, key=_natural)
         if not self._files and not (self.path / "metadata.yaml").is_file():
             raise UserError(
-                f"{self.path} is no recording: it holds no .mcap file and no metadata.yaml"
+                f"{self.path} is no recording: it holds no .mcap or .db3 file and no metadata.yaml"
             )
+
+    @property
+    def complete(self) -> bool:
+        """Nothing of what has been read so far was torn or damaged."""
+        return not self.problems["torn"] and not self.problems["damaged_chunk"]
 
     def _compressed_messages(self) -> bool:
         """Whether each message was compressed for itself, which only ``rosbags`` undoes."""
@@ -110,106 +118,55 @@ class BagReader:
 
     def decode(self, item: RawMessage) -> Any | None:
         """The message as an object; None (and counted) when its type or bytes are unusable."""
-        if item.type_name not in self._store.types and not self._learn(item.type_name):
+        store = self._types(item.type_name)
+        if item.type_name not in store.types:
             self.problems["unknown_type"] += 1
             return None
         try:
-            return self._store.deserialize_cdr(item.data, item.type_name)
+            return store.deserialize_cdr(item.data, item.type_name)
         except SerdeError:
             self.problems["undecodable"] += 1
             return None
 
-    def _learn(self, type_name: str) -> bool:
-        """Register a type from the definition in the recording."""
-        encoding, text = self._schemas.get(type_name, ("", ""))
-        if type_name in self._bad_types or not text:
-            return False
-        try:
-            if encoding == "ros2idl":
-                types = get_types_from_idl(text)
-            else:
-                types = get_types_from_msg(text, type_name)
-            self._store.register(types)
-        except (TypesysError, SyntaxError, ValueError):
-            self._bad_types.add(type_name)
-            return False
-        return type_name in self._store.types
+    def _types(self, type_name: str) -> Typestore:
+        """Types as the recording defines them, or the known ones where it says nothing."""
+        if type_name not in self._schemas:
+            return known_types()
+        if type_name not in self._store.types and type_name not in self._bad_types:
+            encoding, text = self._schemas[type_name]
+            try:
+                if encoding == "ros2idl":
+                    self._store.register(get_types_from_idl(text))
+                else:
+                    self._store.register(get_types_from_msg(text, type_name))
+            except (TypesysError, SyntaxError, ValueError):
+                self._bad_types.add(type_name)
+        return self._store
 
     def _unordered(self) -> Iterator[RawMessage]:
-        streamed = self._files and not self._compressed_messages()
-        source = self._from_mcap() if streamed else self._from_rosbags()
-        for item in source:
+        for topic, type_name, stamp_ns, data in self._items():
+            yield RawMessage(stamp_ns, self.recovered, topic, type_name, data)
             self.recovered += 1
-            yield item
 
-    def _from_mcap(self) -> Iterator[RawMessage]:
+    def _items(self) -> Iterator[Item]:
+        """From each file by its storage; compressed and ROS 1 recordings through ``rosbags``."""
+        if not self._files or self._compressed_messages():
+            yield from rosbags_messages(self.path, self._schemas, self.problems)
+            return
         for file in self._files:
-            schemas: dict[int, Schema] = {}
-            channels: dict[int, Channel] = {}
-            for record in self._records(file):
-                if isinstance(record, Schema):
-                    schemas[record.id] = record
-                    text = record.data.decode(errors="replace")
-                    self._schemas[record.name] = (record.encoding, text)
-                elif isinstance(record, Channel):
-                    channels[record.id] = record
-                elif isinstance(record, Message):
-                    channel = channels.get(record.channel_id)
-                    schema = schemas.get(channel.schema_id) if channel else None
-                    if channel is None or schema is None:
-                        self.problems["unknown_type"] += 1
-                        continue
-                    yield RawMessage(
-                        record.log_time, self.recovered, channel.topic, schema.name, record.data
-                    )
-
-    def _records(self, file: Path) -> Iterator[Any]:
-        """The records of a file up to its end or to where it is torn."""
-        ended = False
-        with open(file, "rb") as stream:
-            try:
-                limit = file.stat().st_size
-                source = StreamReader(stream, emit_chunks=True, record_size_limit=limit)
-                for record in source.records:
-                    if isinstance(record, Chunk):
-                        yield from self._chunk(record)
-                    elif isinstance(record, DataEnd):
-                        # What follows repeats schemas and channels as an index.
-                        ended = True
-                        break
-                    else:
-                        yield record
-            except TORN:
-                pass
-        if not ended:
-            self.complete = False
-            self.problems["torn"] += 1
-
-    def _chunk(self, chunk: Chunk) -> list[Any]:
-        try:
-            return breakup_chunk(chunk, validate_crc=True)
-        except (*TORN, RuntimeError):
-            self.complete = False
-            self.problems["damaged_chunk"] += 1
-            return []
-
-    def _from_rosbags(self) -> Iterator[RawMessage]:
-        try:
-            with AnyReader([self.path]) as reader:
-                for connection in reader.connections:
-                    encoding = f"ros2{connection.msgdef.format.name.lower()}"
-                    self._schemas[connection.msgtype] = (encoding, connection.msgdef.data)
-                for connection, stamp_ns, data in reader.messages():
-                    yield RawMessage(
-                        stamp_ns, self.recovered, connection.topic, connection.msgtype, bytes(data)
-                    )
-        except AnyReaderError as error:
-            raise UserError(f"{self.path} is not a readable recording: {error}") from None
+            if file.suffix == ".bag":
+                yield from rosbags_messages(file, self._schemas, self.problems)
+            elif file.suffix == ".db3" and is_sqlite(file):
+                yield from sqlite_messages(file, self._schemas, self.problems)
+            else:
+                yield from mcap_messages(file, self._schemas, self.problems)
 
     def report(self) -> str:
         """One sentence about what was read."""
         state = "complete" if self.complete else "cut off: its recorder did not close it"
-        extra = "".join(f", {kind} x{n}" for kind, n in self.problems.items() if kind != "torn")
+        extra = "".join(
+            f", {kind} x{n}" for kind, n in self.problems.items() if n and kind != "torn"
+        )
         return f"{self.path}: {self.recovered} messages ({state}{extra})"
 
 
