@@ -57,7 +57,9 @@ def _strip(carla_map, road_id: int, lane_id: int, kind: str, stations: np.ndarra
         left.append((x + nx * half, y + ny * half))
         right.append((x - nx * half, y - ny * half))
         if kind == "driving" and not waypoint.is_junction:
-            marks = (str(waypoint.left_lane_marking.type), str(waypoint.right_lane_marking.type))
+            # A map without road marks has None.
+            line, edge = waypoint.left_lane_marking, waypoint.right_lane_marking
+            marks = (str(line.type) if line else "", str(edge.type) if edge else "")
     if len(left) < 2:
         return None
     return LaneStrip(kind, np.array(left), np.array(right), *marks)

@@ -15,6 +15,7 @@ COMMANDS = {
     "drive": "drive routes over the live ROS graph, with a report and a video",
     "eval": "drive routes in process and score them (same objects, faster)",
     "sim": "run the embedded simulator and its bridge alone",
+    "town": "add OpenDRIVE maps as towns, generate new ones, list and remove them",
     "record": "record any driver's topics into a rosbag2 (mcap)",
     "dataset": "build a training store from bags, or collect one from the simulator",
     "train": "train a world model; resumable",
