@@ -6,13 +6,15 @@ import moderngl
 import numpy as np
 import pytest
 
-from wm_perception.frame import EgoState, LightBox, LightState, Objects
+from wm_perception.frame import Command, EgoState, LightBox, LightState, Objects
 from wm_perception.town_map import TownMap
-from wm_sim.camera import Camera, CameraConfig, CameraUnavailable
+from wm_sim.camera import CameraConfig, CameraUnavailable, Renderer
 from wm_sim.camera_scene import town_mesh
 from wm_sim.routes import route_list
+from wm_sim.scenery import Scenery
 from wm_sim.simulator import Simulator
 from wm_sim.town_files import load_town
+from wm_sim.view import WorldView
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +22,25 @@ def town():
     return TownMap.from_opendrive(load_town("tiny").xodr_text, "tiny")
 
 
+class FrontCamera:
+    """The front camera without a simulator around it."""
+
+    def __init__(self, town: TownMap) -> None:
+        self.renderer = Renderer(town, Scenery(town))
+
+    def render(self, ego, objects, boxes, states) -> np.ndarray:
+        view = WorldView(0, 0.1, ego, objects=objects, light_boxes=boxes, light_states=states)
+        return self.renderer.render(CameraConfig(width=160, height=96).spec, view)
+
+
 @pytest.fixture(scope="module")
 def camera(town):
     try:
-        camera = Camera(town, CameraConfig(width=160, height=96))
+        camera = FrontCamera(town)
     except CameraUnavailable as reason:
         pytest.skip(str(reason))
     yield camera
-    camera.close()
+    camera.renderer.close()
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +98,8 @@ def test_the_state_of_a_light_can_be_seen_from_its_stop_line(camera, ego, state,
 
 
 def test_a_town_always_looks_the_same(town):
-    np.testing.assert_array_equal(town_mesh(town)[0], town_mesh(town)[0])
+    first, second = (town_mesh(town, Scenery(town))[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.camera
@@ -95,13 +109,30 @@ def test_frames_of_the_simulator_carry_the_picture(camera):
         assert simulator.frame().image.shape == (48, 64, 3)
 
 
+@pytest.mark.camera
+def test_the_simulator_shows_blue_lights_of_who_has_a_siren_on(camera):
+    config = CameraConfig(width=160, height=96, samples=0)
+    with Simulator("tiny", camera=config) as simulator:
+        simulator.start_route(0)
+        x, y = ahead(simulator.frame().ego, 12.0)
+        place = x, y, simulator.frame().ego.yaw
+        pictures = []
+        for siren in ("off", "on"):
+            actor = simulator.spawn("vehicle.ford.ambulance", *place, attributes={"siren": siren})
+            pictures.append(simulator.step(Command()).image.astype(int))
+            assert simulator.view().sirens == ({actor} if siren == "on" else set())
+            simulator.destroy(actor)
+    bluer = (pictures[1] - pictures[0]) @ (-1, 0, 1)
+    assert (bluer > 100).sum() >= 4
+
+
 def test_without_egl_the_message_says_what_to_install(town, monkeypatch):
     def fail(**_):
         raise RuntimeError("libEGL.so: cannot open shared object file")
 
     monkeypatch.setattr(moderngl, "create_standalone_context", fail)
     with pytest.raises(CameraUnavailable, match="apt-get install -y libegl1"):
-        Camera(town, CameraConfig())
+        Renderer(town, Scenery(town))
     with Simulator("tiny") as simulator:  # driving without pictures goes on
         simulator.start_route(0)
         assert simulator.frame().image is None
