@@ -7,21 +7,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from drives import said, steer_along
 
 from wm_dynamics.errors import UserError
 from wm_perception.conventions import to_ego
-from wm_perception.frame import Command, LightState
+from wm_perception.frame import Command, LightState, ObjectClass
 from wm_perception.scene import touches
 from wm_sim.simulator import Simulator
-
-
-def steer_along(scene, frame) -> float:
-    """Pure pursuit on the nearest part of the route."""
-    ego = frame.ego
-    index = scene.route.nearest_index(ego.x, ego.y)
-    target = scene.route.points[min(index + 6, len(scene.route) - 1)]
-    x, y = to_ego(target, ego.pose)
-    return float(np.clip(1.5 * math.atan2(y, x), -1.0, 1.0))
+from wm_sim.world import World
 
 
 def record(simulator, route: int, seed: int, traffic: int, frames: int = 60):
@@ -30,18 +23,7 @@ def record(simulator, route: int, seed: int, traffic: int, frames: int = 60):
     rows = []
     for _ in range(frames):
         frame = simulator.step(Command(steer_along(scene, simulator.frame()), 0.3))
-        objects = frame.objects
-        rows.append(
-            (
-                frame.ego,
-                objects.ids.tolist(),
-                objects.poses.tolist(),
-                objects.velocities.tolist(),
-                frame.light_states,
-                frame.collided,
-                frame.crossed_markings,
-            )
-        )
+        rows.append(said(frame))
     return rows
 
 
@@ -144,17 +126,18 @@ def test_the_cars_that_cross_the_stop_line_have_no_red(tiny):
     assert crossings > 10
 
 
-def test_hitting_a_car_is_a_collision_and_stops_the_ego(tiny):
-    scene = tiny.start_route(0, seed=1, traffic=10)
-    collided = False
-    for _ in range(1500):
-        frame = tiny.step(Command(steer_along(scene, tiny.frame()), 0.5))
+def test_hitting_a_car_is_a_collision_that_slows_the_ego(tiny):
+    scene = tiny.start_route(0, seed=2, traffic=12)
+    for _ in range(500):
+        before = tiny.frame().ego.speed_mps
+        frame = tiny.step(Command(steer_along(scene, tiny.frame()), 0.4))
         if frame.collided:
-            collided = True
             break
-    assert collided
-    assert frame.ego.speed_mps == 0.0
+    assert frame.collided
+    assert frame.ego.speed_mps < before - 1.0
     assert touches(frame.ego, frame.objects)
+    assert frame.contact.other_id in frame.objects.ids
+    assert frame.contact.kind == ObjectClass.CAR
 
 
 def test_leaving_the_lane_is_reported_once(tiny):
@@ -183,6 +166,53 @@ def test_bad_arguments_are_user_errors(tiny):
         tiny.start_route(99)
     with pytest.raises(UserError, match="traffic"):
         tiny.start_route(0, traffic=-1)
+    with pytest.raises(UserError, match="frame_dt"):
+        Simulator("tiny", frame_dt=math.nan)
+    for count in (-1, 2.5, 10**9, math.nan):
+        with pytest.raises(UserError, match="pedestrians must be a whole number from 0 to 1000"):
+            World(pedestrians=count)
+    with pytest.raises(UserError, match="unknown weather 'hail'"):
+        World(weather="hail")
+    route = tiny.start_route(0).route
+    with pytest.raises(UserError, match="lateral_m must be a finite number"):
+        tiny.start(route, lateral_m=math.nan)
+    with pytest.raises(UserError, match="speed must be within"):
+        tiny.start(route, speed_mps=1e30)
+
+
+def test_a_refused_episode_leaves_the_running_one_alone(tiny):
+    expected = record(tiny, 2, seed=5, traffic=8, frames=4)
+    scene = tiny.start_route(2, seed=5, traffic=8)
+    rows = []
+    for _ in range(4):
+        with pytest.raises(UserError, match="scenario"):
+            tiny.start_route(1, world=World(scenario="no_such"))
+        with pytest.raises(UserError, match="routes 0"):
+            tiny.start_route(-1)
+        rows.append(said(tiny.step(Command(steer_along(scene, tiny.frame()), 0.3))))
+    assert rows == expected
+
+
+@pytest.mark.parametrize("bad", [Command(math.nan, 0.0), Command(0.0, math.inf)])
+def test_a_command_that_is_no_number_is_refused_and_changes_nothing(tiny, bad):
+    expected = record(tiny, 2, seed=5, traffic=8, frames=4)
+    scene = tiny.start_route(2, seed=5, traffic=8)
+    rows = []
+    for _ in range(4):
+        with pytest.raises(ValueError, match="not finite"):
+            tiny.step(bad)
+        rows.append(said(tiny.step(Command(steer_along(scene, tiny.frame()), 0.3))))
+    assert rows == expected
+
+
+def test_absurd_commands_are_clipped_and_the_echo_says_so(tiny):
+    tiny.start_route(0)
+    ego = tiny.step(Command(1e30, 1e30)).ego
+    assert (ego.command.steer, ego.command.accel) == (1.0, 1.0)
+    tiny.start_route(0)
+    assert tiny.step(Command(1.0, 1.0)).ego == ego
+    ego = tiny.step(Command(-1e30, -1e30)).ego
+    assert (ego.command.steer, ego.command.accel) == (-1.0, -1.0)
 
 
 def test_the_other_simulator_of_the_process_is_not_driven_by_mistake(tiny):

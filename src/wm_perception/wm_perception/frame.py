@@ -105,8 +105,8 @@ class Objects:
     poses: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     velocities: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     sizes: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
-    kinds: np.ndarray = field(default=None)  # type: ignore[assignment]  # filled in below
-    heights: np.ndarray = field(default=None)  # type: ignore[assignment]
+    kinds: np.ndarray = None  # type: ignore[assignment]  # both are filled in below
+    heights: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.kinds is None:

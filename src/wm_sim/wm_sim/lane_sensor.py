@@ -45,7 +45,8 @@ class LaneSensor:
         half = (abs(math.sin(turned)) * ego.length + abs(math.cos(turned)) * ego.width) / 2
         markings = []
         if lateral + half > waypoint.lane_width / 2:
-            markings.append(int(waypoint.left_lane_marking.type))
+            markings.append(waypoint.left_lane_marking)
         if lateral - half < -waypoint.lane_width / 2:
-            markings.append(int(waypoint.right_lane_marking.type))
-        return tuple(m for m in markings if m != int(carla.LaneMarkingType.NONE))
+            markings.append(waypoint.right_lane_marking)
+        kinds = [int(m.type) for m in markings if m is not None]  # None: not in the map
+        return tuple(kind for kind in kinds if kind != int(carla.LaneMarkingType.NONE))

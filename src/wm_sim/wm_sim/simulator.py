@@ -1,175 +1,125 @@
-"""The embedded simulator: one ego vehicle in a town with SUMO traffic, lights and a camera.
-
-Same inputs give the same frames: (town, route, seed, traffic, commands) fix everything except the
-stamps, which go on counting from one episode to the next.
-"""
+"""The embedded simulator: one ego vehicle in a town with traffic, people, weather and sensors."""
 
 from __future__ import annotations
 
-import math
-import zlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from wm_dynamics.errors import UserError
-from wm_perception.conventions import to_map
-from wm_perception.frame import Command, SceneFrame
-from wm_perception.route import Route
-from wm_perception.scene import Scene, touches
-from wm_perception.town_map import TownMap
-from wm_sim.lane_sensor import LaneSensor
-from wm_sim.routes import route_list
-from wm_sim.town_files import load_town
-from wm_sim.traffic import Traffic
-from wm_sim.vehicle import Vehicle, VehicleState
+from wm_sim.actors import Actor, check_speed
+from wm_sim.episodes import Episodes
+from wm_sim.rig import SensorSpec
 
-START_S_M = 3.0  # where on the route an episode starts
-NS_PER_S = 1_000_000_000
+_NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
 
-class Simulator:
-    """Simulates a town. ``libsumo`` allows one instance at a time in a process.
+class Simulator(Episodes):
+    """Simulates a town, and lets others put their hands into it.
 
-    Args:
-        town: a shipped town, see :func:`wm_sim.town_files.list_towns`.
-        frame_dt: s per frame.
-        camera: front camera to render (:class:`wm_sim.camera.CameraConfig`), or None.
-        seed: of everything that is not fixed by the arguments of an episode.
-
-    Raises:
-        UserError: unknown town, or ``frame_dt`` is not a multiple of 10 ms.
-        wm_sim.camera.CameraUnavailable: a camera is asked for and EGL is missing.
+    ``libsumo`` allows one instance at a time in a process. The arguments are those of
+    :class:`wm_sim.episodes.Episodes`.
     """
 
-    def __init__(self, town: str, frame_dt: float = 0.1, camera=None, seed: int = 0) -> None:
-        self._dt_ns = round(frame_dt * NS_PER_S)
-        if self._dt_ns <= 0 or self._dt_ns % 10_000_000:
-            raise UserError(f"frame_dt must be a positive multiple of 0.01 s, not {frame_dt}")
-        files = load_town(town)
-        self.town_name = town
-        self.town = TownMap.from_opendrive(files.xodr_text, town)
-        self.frame_dt = frame_dt
-        self.scene: Scene | None = None
-        self._seed = seed
-        self._traffic = Traffic(files.net_path, frame_dt)
-        self._lanes = LaneSensor(self.town.carla_map)
-        self._vehicle = Vehicle(VehicleState(0.0, 0.0))
-        self._frames = 0
-        self._frame: SceneFrame | None = None
-        self._camera = None
-        if camera is not None:
-            from wm_sim.camera import Camera
-
-            self._camera = Camera(self.town, camera)
-
-    def start_route(
-        self, route_index: int, seed: int = 0, traffic: int = 0, suite: str = "default"
-    ) -> Scene:
-        """Begin an episode on a numbered route of the town.
-
-        Args:
-            route_index: into :func:`wm_sim.routes.route_list`.
-            seed: of the traffic and of the phase of the lights.
-            traffic: number of other cars.
-            suite: route suite.
-
-        Raises:
-            UserError: there is no such route or suite.
-        """
-        routes = route_list(self.town_name, suite)
-        if not 0 <= route_index < len(routes):
-            raise UserError(
-                f"town '{self.town_name}' has routes 0..{len(routes) - 1}, not {route_index}"
-            )
-        return self.start(routes[route_index], seed, traffic)
-
-    def start(
+    def spawn(
         self,
-        route: Route,
-        seed: int = 0,
-        traffic: int = 0,
-        start_s: float = START_S_M,
-        lateral_m: float = 0.0,
-        heading_error: float = 0.0,
-        speed_mps: float = 0.0,
-    ) -> Scene:
-        """Begin an episode on any route, from a state given relative to the route.
+        blueprint: str,
+        x: float,
+        y: float,
+        yaw: float,
+        role: str = "",
+        attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+    ) -> int:
+        """Put an actor into the world; it is there from the next frame on, and stands.
 
         Args:
-            route: to follow.
-            seed: of the traffic and of the phase of the lights.
-            traffic: number of other cars.
-            start_s: arc length of the start, m.
-            lateral_m: start this far left of the route, m.
-            heading_error: start turned left by this angle, rad.
-            speed_mps: initial speed, m/s.
+            blueprint: name from :mod:`wm_sim.blueprints`.
+            x, y, yaw: body centre, map frame, m and rad.
+            role: role name; the attribute ``role_name`` when empty.
+            attributes: of the blueprint; ``role_name`` counts here, and ``siren`` when it is "on".
+
+        Returns:
+            The actor's id.
+
+        Raises:
+            UserError: unknown blueprint, not a number, outside the town, or the place is occupied.
+            RuntimeError: no episode has been started.
         """
-        if traffic < 0:
-            raise UserError(f"traffic must be 0 or more cars, not {traffic}")
-        index = int(np.clip(round(start_s), 0, len(route) - 1))
-        heading = float(route.headings[index])
-        x, y = to_map(np.array([0.0, lateral_m]), np.array([*route.points[index], heading]))
-        yaw = (heading + heading_error + math.pi) % (2 * math.pi) - math.pi
-        self._vehicle = Vehicle(VehicleState(float(x), float(y), speed=speed_mps, yaw=yaw))
-        episode = zlib.crc32(f"{self.town_name}/{self._seed}/{seed}".encode())
-        self._traffic.start(episode, traffic)
-        self._traffic.insert_ego(self._vehicle.ego())
-        self._traffic.step()
+        ego, role = self.frame().ego, role or attributes.get("role_name", "")
+        siren = attributes.get("siren") == "on"
+        return self._population.spawn(blueprint, x, y, yaw, role, ego, siren)
+
+    def destroy(self, actor_id: int) -> bool:
+        """Take a spawned or parked actor out of the world; False when there is none."""
+        return self._population.destroy(actor_id)
+
+    def move(self, actor_id: int, x: float, y: float, yaw: float, speed_mps: float) -> None:
+        """Place a spawned actor for the next frame; without a move it stands still.
+
+        Raises:
+            UserError: nobody spawned it, or a value is not a sensible number.
+        """
+        self._population.move(actor_id, x, y, yaw, speed_mps)
+
+    def walk(self, actor_id: int, direction: float, speed_mps: float) -> None:
+        """Let a spawned walker go on in a direction (rad, map frame), as CARLA's WalkerControl.
+
+        Raises:
+            UserError: it is not a spawned walker, or a value is not a sensible number.
+        """
+        self._population.walk(actor_id, direction, speed_mps)
+
+    def actors(self) -> list[Actor]:
+        """Everything alive: the ego, road users, what was spawned, traffic lights."""
+        rig = self._senses.rig
+        ego = Actor(self.ego_id, rig.ego_type, rig.role)
+        return [ego, *self._population.actors(self.frame().objects)]
+
+    # The ego.
+
+    def teleport(self, x: float, y: float, yaw: float) -> None:
+        """Put the ego elsewhere, standing; the next frame shows it.
+
+        Raises:
+            UserError: not a number, or outside the town.
+        """
+        self._population.check_inside(x, y, yaw)
+        self._vehicle.place(x, y, yaw)
+        self._velocity = np.zeros(2)
         self._lanes.reset(self._vehicle.ego())
-        self.scene = Scene(self.town, route, self._traffic.boxes)
-        self._capture(())
-        return self.scene
 
-    def frame(self) -> SceneFrame:
-        """The current frame.
+    def push(self, vx: float, vy: float, yaw_rate: float) -> None:
+        """Give the ego a velocity: body axes (m/s, left positive) and yaw rate (rad/s).
 
         Raises:
-            RuntimeError: no episode has been started.
+            UserError: a value is not a sensible number.
         """
-        if self._frame is None:
-            raise RuntimeError("start a route first")
-        return self._frame
+        check_speed(vx)
+        check_speed(vy)
+        check_speed(yaw_rate)
+        self._vehicle.push(vx, vy, yaw_rate)
 
-    def step(self, command: Command) -> SceneFrame:
-        """Hold a command for one frame and return what comes out.
-
-        A collision stops the ego; the caller decides whether the episode ends.
+    def read(self, sensor_id: str) -> Any:
+        """What a sensor of the rig measures in the current frame, computed when first asked.
 
         Raises:
-            RuntimeError: no episode has been started.
-            ValueError: the command is not finite.
+            UserError: there is no such sensor, or it gives no data.
         """
-        self.frame()
-        self._vehicle.step(command, self.frame_dt)
-        ego = self._vehicle.ego()
-        self._traffic.move_ego(ego)
-        self._traffic.step()
-        return self._capture(self._lanes.update(ego))
+        return self._senses.read(sensor_id, self.view())
 
-    def _capture(self, crossed: tuple[int, ...]) -> SceneFrame:
-        ego, objects = self._vehicle.ego(), self._traffic.objects()
-        lights = self._traffic.light_states()
-        collided = touches(ego, objects)
-        if collided:
-            self._vehicle.halt()
-            ego = self._vehicle.ego()
-        image = None
-        if self._camera is not None:
-            image = self._camera.render(ego, objects, self._traffic.boxes, lights)
-        self._frame = SceneFrame(
-            self._frames * self._dt_ns, ego, objects, lights, collided, crossed, image
-        )
-        self._frames += 1
-        return self._frame
+    def mount(self, spec: SensorSpec) -> None:
+        """Put one more sensor on the ego.
 
-    def close(self) -> None:
-        """Release SUMO and the camera."""
-        self._traffic.close()
-        if self._camera is not None:
-            self._camera.close()
+        Raises:
+            UserError: its name is taken, or an attribute is not possible.
+        """
+        self._senses.mount(spec)
 
-    def __enter__(self) -> Simulator:
-        return self
+    def unmount(self, sensor_id: str) -> None:
+        """Take a sensor off the ego.
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        Raises:
+            UserError: the ego has no such sensor.
+        """
+        self._senses.unmount(sensor_id)

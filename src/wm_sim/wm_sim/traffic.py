@@ -13,143 +13,171 @@ import libsumo
 import numpy as np
 from libsumo import constants as sumo
 
-from wm_perception.conventions import wrap_angle
+from wm_dynamics.errors import UserError
 from wm_perception.frame import EgoState, LightBox, LightState, Objects
+from wm_sim.pedestrians import FIRST_ID as FIRST_WALKER_ID
+from wm_sim.pedestrians import Pedestrians
+from wm_sim.traffic_network import Network, read_network
+from wm_sim.traffic_puppets import Puppets
+from wm_sim.traffic_types import (
+    CAR,
+    CAR_LENGTH_M,
+    CAR_TYPE,
+    CYCLIST,
+    FIRST_ID,
+    LORRY,
+    VAN,
+    TrafficType,
+    as_objects,
+    define,
+    define_car,
+)
+from wm_sim.world import World
 
-CAR_LENGTH_M, CAR_WIDTH_M = 4.5, 1.85
-CAR_TYPE, EGO = "car", "ego"
-LIGHT_BOX_LENGTH_M = 4.0  # trigger volume, ends at the stop line
+EGO = "ego"
+NO_PAVEMENTS = "this town has no pavements, so it can have no pedestrians"
 START_CLEARANCE_M = 20.0  # nobody stands this close to the ego when an episode starts
 SPAWN_CLEARANCE_M = 50.0  # nobody appears this close to the ego later
 STUCK_AFTER_S = 100.0  # longer than any red phase: a jam; the car is taken out
 STUCK_CHECK_S = 5.0
-MIN_EDGE_M = 20.0
+CRASHED_S = 5.0  # how long who was hit stands still
+LANE_CHANGE_S = 3.0
 _SPAWN_ATTEMPTS = 20
 _LIGHT_PHASES_S = 3600  # an episode starts at a random time of the signal programmes
+_TRUCK_STREAM, _BIKE_STREAM, _WALK_STREAM = 1, 2, 3
 
 _SUBSCRIBED = [sumo.VAR_POSITION, sumo.VAR_ANGLE, sumo.VAR_SPEED]
-_STATES = {
-    "r": LightState.RED,
-    "u": LightState.RED,
-    "y": LightState.YELLOW,
-    "Y": LightState.YELLOW,
-    "g": LightState.GREEN,
-    "G": LightState.GREEN,
-    "o": LightState.OFF,
-    "O": LightState.OFF,
-}
 
 
 class Traffic:
-    """Cars and lights of one town.
+    """Everybody that SUMO drives in one town, and the lights.
 
     Call :meth:`start` for each episode, then alternate :meth:`move_ego` and :meth:`step`.
+
+    Args:
+        net_path: SUMO network of the streets.
+        walk_net_path: the same with pavements and crossings, or None.
+        step_s: s per step.
     """
 
     _owner: Traffic | None = None  # whose network libsumo holds; None when it is not running
 
-    def __init__(self, net_path: Path, step_s: float) -> None:
-        self._net_path = net_path
+    def __init__(self, net_path: Path, walk_net_path: Path | None, step_s: float) -> None:
+        self._paths = (net_path, walk_net_path)
         self._step_s = step_s
-        self._edges: list[str] = []
-        self._signals: list[tuple[int, str, int]] = []  # (light id, tls id, link index)
-        self.boxes: tuple[LightBox, ...] = ()
-        self._target = 0
-        self._count = 0
-        self._elapsed = 0
-        self._waiting: list[str] = []  # asked for, to be inserted in the next step
-        self._ego: EgoState | None = None
-        self._rng = np.random.default_rng(0)
+        self._networks: dict[Path, Network] = {}
+        self._reset(World(), 0, 0)
 
-    def start(self, seed: int, cars: int, warm_up_s: float = 10.0) -> None:
-        """Begin an episode: reload the network, spawn ``cars`` and let them drive for a while."""
+    def _reset(self, world: World, seed: int, cars: int) -> None:
         self._rng = np.random.default_rng([seed, cars])
+        truck_rng = np.random.default_rng([seed, cars, _TRUCK_STREAM])
+        bike_rng = np.random.default_rng([seed, cars, _BIKE_STREAM])
+        self._targets = (
+            ((LORRY, VAN), world.trucks, truck_rng),
+            ((CYCLIST,), world.cyclists, bike_rng),
+        )
+        self._cars = cars
+        self._count = self._elapsed = 0
+        self._waiting: list[str] = []  # asked for, to be inserted in the next step
+        self._kinds: dict[str, TrafficType] = {}  # of everybody who is not a car
+        self._crashed: dict[str, int] = {}  # who was hit, and the step in which it drives on
+        self._ego: EgoState | None = None
+
+    def start(self, seed: int, cars: int, world: World, warm_up_s: float = 10.0) -> None:
+        """Begin an episode: reload the network, put everybody in and let them drive for a while.
+
+        Raises:
+            UserError: there shall be pedestrians and the town has no pavements.
+        """
+        path = self._paths[world.pedestrians > 0]
+        if path is None:
+            raise UserError(NO_PAVEMENTS)
+        self._reset(world, seed, cars)
         begin = int(self._rng.integers(_LIGHT_PHASES_S))
         options = [
             *("--begin", str(begin)),
-            *("-n", str(self._net_path), "--step-length", str(self._step_s)),
+            *("-n", str(path), "--step-length", str(self._step_s)),
             *("--seed", str(seed % (1 << 31)), "--collision.action", "none"),
             *("--time-to-teleport", "-1", "--default.speeddev", "0.1"),
             *("--no-step-log", "--no-warnings"),
         ]
+        is_new = path not in self._networks
+        if is_new:
+            self._load(options)
+            self._networks[path] = read_network()
+        self.network = self._networks[path]
+        if self.network.has_lanes:
+            options += ["--lanechange.duration", str(LANE_CHANGE_S)]
+        if self.network.has_lanes or not is_new:
+            self._load(options)
+        self.puppets = Puppets(self.network.edges[0])
+        if world.pedestrians and not self.network.walks:
+            raise UserError(NO_PAVEMENTS)
+        self.pedestrians = Pedestrians(
+            self.network,
+            world.pedestrians,
+            np.random.default_rng([seed, cars, _WALK_STREAM]),
+        )
+        self._populate()
+        for _ in range(round(warm_up_s / self._step_s)):
+            self.step()
+
+    def _load(self, options: list[str]) -> None:
         if Traffic._owner is None:
             libsumo.start(["sumo", *options])
         else:
             libsumo.load(options)
         Traffic._owner = self
-        self._target, self._count, self._elapsed, self._ego = cars, 0, 0, None
-        self._waiting = []
-        self._read_network()
-        libsumo.vehicletype.copy("DEFAULT_VEHTYPE", CAR_TYPE)
-        libsumo.vehicletype.setLength(CAR_TYPE, CAR_LENGTH_M)
-        libsumo.vehicletype.setWidth(CAR_TYPE, CAR_WIDTH_M)
-        libsumo.vehicletype.setMinGap(CAR_TYPE, 2.5)
-        for _ in range(cars):
-            self._spawn()
-        for _ in range(round(warm_up_s / self._step_s)):
-            self.step()
 
-    def _read_network(self) -> None:
-        """Drivable edges and one light per signalised approach, ids in the order of names."""
-        if self._edges:
-            return
-        self._edges = sorted(
-            edge
-            for edge in libsumo.edge.getIDList()
-            if not edge.startswith(":") and libsumo.lane.getLength(f"{edge}_0") > MIN_EDGE_M
-        )
-        approaches: dict[str, tuple[str, int]] = {}
-        for tls in sorted(libsumo.trafficlight.getIDList()):
-            for index, links in enumerate(libsumo.trafficlight.getControlledLinks(tls)):
-                for lane, _, _ in links:
-                    approaches.setdefault(lane, (tls, index))
-        boxes = []
-        for number, lane in enumerate(sorted(approaches), start=1):
-            before, (x, y) = libsumo.lane.getShape(lane)[-2:]
-            yaw = math.atan2(y - before[1], x - before[0])
-            half = LIGHT_BOX_LENGTH_M / 2
-            center = (x - half * math.cos(yaw), y - half * math.sin(yaw))
-            width = libsumo.lane.getWidth(lane)
-            boxes.append(LightBox(number, center, yaw, LIGHT_BOX_LENGTH_M, width))
-            self._signals.append((number, *approaches[lane]))
-        self.boxes = tuple(boxes)
+    def _populate(self) -> None:
+        define_car()
+        for _ in range(self._cars):
+            self._spawn(CAR, self._rng)
+        for kinds, number, rng in self._targets:
+            for kind in kinds if number else ():
+                define(kind)
+            for _ in range(number):
+                self._spawn(kinds[int(rng.integers(len(kinds)))], rng)
+        self.pedestrians.populate()
 
-    def _spawn(self) -> None:
-        """Ask SUMO for one more car somewhere away from the ego."""
+    @property
+    def boxes(self) -> tuple[LightBox, ...]:
+        """Trigger volumes of the traffic lights."""
+        return self.network.boxes
+
+    def _spawn(self, kind: TrafficType, rng: np.random.Generator) -> None:
+        """Ask SUMO for one more vehicle somewhere away from the ego."""
+        edges, drive_lane = self.network.edges, self.network.drive_lane
         for _ in range(_SPAWN_ATTEMPTS):
-            start, goal = (self._edges[i] for i in self._rng.integers(len(self._edges), size=2))
-            length = libsumo.lane.getLength(f"{start}_0")
-            at = float(self._rng.uniform(CAR_LENGTH_M + 0.5, length - 10.0))
+            start, goal = (edges[i] for i in rng.integers(len(edges), size=2))
+            lane = drive_lane[start]
+            length = libsumo.lane.getLength(f"{start}_{lane}")
+            at = float(rng.uniform(CAR_LENGTH_M + 0.5, length - 10.0))
             if self._ego is not None:
-                x, y = libsumo.simulation.convert2D(start, at, 0)
+                x, y = libsumo.simulation.convert2D(start, at, lane)
                 if math.hypot(x - self._ego.x, y - self._ego.y) < SPAWN_CLEARANCE_M:
                     continue
-            edges = libsumo.simulation.findRoute(start, goal, CAR_TYPE).edges
-            if len(edges) < 3:
+            route = libsumo.simulation.findRoute(start, goal, kind.name).edges
+            if len(route) < 3:
                 continue
             name = f"v{self._count}"
             self._count += 1
-            libsumo.route.add(name, edges)
-            libsumo.vehicle.add(name, name, CAR_TYPE, departPos=f"{at:.2f}", departSpeed="max")
+            libsumo.route.add(name, route)
+            libsumo.vehicle.add(name, name, kind.name, departPos=f"{at:.2f}", departSpeed="max")
             self._waiting.append(name)
+            if kind is not CAR:
+                self._kinds[name] = kind
             return
 
     def insert_ego(self, ego: EgoState) -> None:
         """Put the ego among the cars; those that stand too close to it are moved elsewhere."""
         self._ego = ego
-        for name, (x, y), _, _ in self._cars():
+        for name, (x, y), _, _ in self._vehicles():
             if math.hypot(x - ego.x, y - ego.y) < START_CLEARANCE_M + CAR_LENGTH_M / 2:
                 self._remove(name)
-        self._add_ego(ego)
+        self.pedestrians.clear(ego.x, ego.y, START_CLEARANCE_M / 2)
+        self.puppets.add(EGO, CAR_TYPE, ego.x, ego.y)
         self.move_ego(ego)
-
-    def _add_ego(self, ego: EgoState) -> None:
-        route = f"{EGO}{self._elapsed}"
-        edge = libsumo.simulation.convertRoad(ego.x, ego.y)[0]
-        libsumo.route.add(route, [self._edges[0] if edge.startswith(":") else edge])
-        libsumo.vehicle.add(EGO, route, CAR_TYPE, departPos="0")
-        libsumo.vehicle.setSpeedMode(EGO, 0)
-        libsumo.vehicle.setLaneChangeMode(EGO, 0)
 
     def move_ego(self, ego: EgoState) -> None:
         """Tell SUMO where the ego is after the next step.
@@ -157,20 +185,11 @@ class Traffic:
         Raises:
             ValueError: the pose is not finite (SUMO would hang on it).
         """
-        if not all(map(math.isfinite, (ego.x, ego.y, ego.yaw))):
-            raise ValueError(f"ego pose is not finite: {ego.x}, {ego.y}, {ego.yaw}")
+        self.puppets.move(EGO, ego.x, ego.y, ego.yaw, ego.length)
         self._ego = ego
-        yaw = wrap_angle(ego.yaw)
-        x, y = ego.x + ego.length / 2 * math.cos(yaw), ego.y + ego.length / 2 * math.sin(yaw)
-        angle = 90.0 - math.degrees(yaw)
-        try:
-            libsumo.vehicle.moveToXY(EGO, "", -1, x, y, angle, keepRoute=2)
-        except libsumo.TraCIException:  # it left SUMO, e.g. at the end of its road
-            self._add_ego(ego)
-            libsumo.vehicle.moveToXY(EGO, "", -1, x, y, angle, keepRoute=2)
 
     def step(self) -> None:
-        """Advance SUMO by one step and keep the number of cars.
+        """Advance SUMO by one step and keep the number of everybody.
 
         Raises:
             RuntimeError: another instance has started an episode meanwhile.
@@ -188,12 +207,25 @@ class Traffic:
         self._waiting.clear()
         if self._elapsed % round(STUCK_CHECK_S / self._step_s) == 0:
             self._remove_stuck()
-        present = libsumo.vehicle.getIDCount() - (self._ego is not None)
-        if present < self._target:
-            self._spawn()
+        self._release_crashed()
+        self._replenish()
+        self.pedestrians.step(None if self._ego is None else (self._ego.x, self._ego.y))
+
+    def _replenish(self) -> None:
+        """Ask for one more of each kind that is short."""
+        cars = libsumo.vehicle.getIDCount() - (self._ego is not None)
+        if self._kinds or len(self.puppets) > 1:
+            present = libsumo.vehicle.getIDList()
+            others = [self._kinds[name] for name in present if name in self._kinds]
+            cars -= len(others) + sum(n in self.puppets for n in present if n != EGO)
+            for kinds, number, rng in self._targets:
+                if sum(kind in kinds for kind in others) < number:
+                    self._spawn(kinds[int(rng.integers(len(kinds)))], rng)
+        if cars < self._cars:
+            self._spawn(CAR, self._rng)
 
     def _remove_stuck(self) -> None:
-        for name, (x, y), _, speed in self._cars():
+        for name, (x, y), _, speed in self._vehicles():
             if speed > 0.1 or libsumo.vehicle.getWaitingTime(name) < STUCK_AFTER_S:
                 continue
             ego = self._ego
@@ -205,8 +237,28 @@ class Traffic:
         libsumo.vehicle.unsubscribe(name)  # or the next step fails on the missing car
         libsumo.vehicle.remove(name)
 
-    def _cars(self) -> list[tuple[str, tuple[float, float], float, float]]:
-        """(name, front bumper, yaw, speed) of every car on the road."""
+    def crash(self, actor_id: int, speed_mps: float) -> None:
+        """Somebody was hit and has this speed now: it brakes and stands for a while."""
+        if actor_id >= FIRST_WALKER_ID:
+            self.pedestrians.knock_down(actor_id, CRASHED_S)
+            return
+        name = f"v{actor_id - FIRST_ID}"
+        libsumo.vehicle.setPreviousSpeed(name, max(0.0, speed_mps))
+        libsumo.vehicle.setSpeed(name, 0.0)
+        self._crashed[name] = self._elapsed + round(CRASHED_S / self._step_s)
+
+    def _release_crashed(self) -> None:
+        for name in [n for n, until in self._crashed.items() if until <= self._elapsed]:
+            del self._crashed[name]
+            if name in libsumo.vehicle.getIDList():
+                libsumo.vehicle.setSpeed(name, -1.0)
+
+    def kind(self, actor_id: int) -> TrafficType:
+        """What kind of vehicle an id stands for."""
+        return self._kinds.get(f"v{actor_id - FIRST_ID}", CAR)
+
+    def _vehicles(self) -> list[tuple[str, tuple[float, float], float, float]]:
+        """(name, front bumper, yaw, speed) of every vehicle on the road."""
         return [
             (
                 name,
@@ -219,29 +271,14 @@ class Traffic:
         ]
 
     def objects(self) -> Objects:
-        """The cars now, the ego excluded."""
-        cars = sorted((int(name[1:]), *rest) for name, *rest in self._cars())
-        if not cars:
-            return Objects()
-        ids = np.array([car[0] for car in cars], np.int64)
-        front = np.array([car[1] for car in cars])[:, :2]
-        yaw = wrap_angle(np.array([car[2] for car in cars]))
-        heading = np.stack([np.cos(yaw), np.sin(yaw)], 1)
-        poses = np.c_[front - CAR_LENGTH_M / 2 * heading, yaw]
-        speed = np.array([car[3] for car in cars])[:, None]
-        sizes = np.tile([CAR_LENGTH_M, CAR_WIDTH_M], (len(cars), 1))
-        return Objects(ids, poses, speed * heading, sizes)
+        """The vehicles now, the ego and what was spawned excluded."""
+        found = sorted((int(name[1:]), xy, yaw, v) for name, xy, yaw, v in self._vehicles())
+        kinds = [self._kinds.get(f"v{row[0]}", CAR) for row in found] if self._kinds else None
+        return as_objects(found, kinds)
 
     def light_states(self) -> dict[int, LightState]:
         """State of every light box."""
-        states = {
-            tls: libsumo.trafficlight.getRedYellowGreenState(tls)
-            for tls in {tls for _, tls, _ in self._signals}
-        }
-        return {
-            light: _STATES.get(states[tls][index], LightState.UNKNOWN)
-            for light, tls, index in self._signals
-        }
+        return self.network.light_states()
 
     def close(self) -> None:
         """Release libsumo, unless another instance uses it by now."""

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 from wm_dynamics.errors import UserError
 from wm_sim.weather import Weather, weather_preset
+
+MAX_COUNT = 1000  # of each kind; SUMO would take all memory for an absurd number
+
+
+def check_count(name: str, count: int) -> None:
+    """Refuse what is not a sensible number of somebody.
+
+    Raises:
+        UserError: not a whole number, negative or absurdly large.
+    """
+    if not (isinstance(count, Integral) and 0 <= count <= MAX_COUNT):
+        raise UserError(f"{name} must be a whole number from 0 to {MAX_COUNT}, not {count}")
 
 
 @dataclass(frozen=True)
@@ -30,8 +43,7 @@ class World:
 
     def __post_init__(self) -> None:
         for name in ("trucks", "cyclists", "pedestrians", "parked"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must be 0 or more, not {getattr(self, name)}")
+            check_count(name, getattr(self, name))
         self.conditions  # noqa: B018  # refuses an unknown name at once
 
     @property

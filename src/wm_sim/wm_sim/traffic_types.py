@@ -1,0 +1,113 @@
+"""The kinds of vehicles that SUMO drives, those it is told about, and their bodies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import libsumo
+import numpy as np
+
+from wm_perception.conventions import wrap_angle
+from wm_perception.frame import ObjectClass, Objects
+from wm_sim.blueprints import TRAFFIC_CAR, Blueprint, find
+
+CAR_LENGTH_M, CAR_WIDTH_M, CAR_HEIGHT_M = 4.5, 1.85, 1.5
+CAR_TYPE = "car"
+FIRST_ID = 10_000
+
+
+@dataclass(frozen=True)
+class TrafficType:
+    """A kind of vehicle in the traffic.
+
+    Attributes:
+        name: of SUMO's vehicle type.
+        body: blueprint: size, class and mass.
+        vehicle_class: SUMO's vClass.
+        right_m: rides this far right of the middle of its lane.
+    """
+
+    name: str
+    body: Blueprint
+    vehicle_class: str
+    right_m: float = 0.0
+
+
+def _car_body() -> Blueprint:
+    """All cars of the traffic are of one size."""
+    mass = find(TRAFFIC_CAR).mass_kg
+    size = (CAR_LENGTH_M, CAR_WIDTH_M, CAR_HEIGHT_M)
+    return Blueprint(TRAFFIC_CAR, ObjectClass.CAR, *size, mass)
+
+
+CAR = TrafficType(CAR_TYPE, _car_body(), "passenger")
+LORRY = TrafficType("lorry", find("vehicle.carlamotors.carlacola"), "truck")
+VAN = TrafficType("van", find("vehicle.mercedes.sprinter"), "delivery")
+# A metre from the kerb, as German courts ask of cyclists.
+CYCLIST = TrafficType("cyclist", find("vehicle.bh.crossbike"), "bicycle", right_m=0.75)
+
+
+def define_car() -> None:
+    """Tell SUMO of the cars; first thing in every episode."""
+    libsumo.vehicletype.copy("DEFAULT_VEHTYPE", CAR_TYPE)
+    libsumo.vehicletype.setLength(CAR_TYPE, CAR_LENGTH_M)
+    libsumo.vehicletype.setWidth(CAR_TYPE, CAR_WIDTH_M)
+    libsumo.vehicletype.setMinGap(CAR_TYPE, 2.5)
+
+
+def define(kind: TrafficType) -> None:
+    """Tell SUMO of another kind of vehicle."""
+    base = "DEFAULT_BIKETYPE" if kind.vehicle_class == "bicycle" else "DEFAULT_VEHTYPE"
+    libsumo.vehicletype.copy(base, kind.name)
+    libsumo.vehicletype.setVehicleClass(kind.name, kind.vehicle_class)
+    libsumo.vehicletype.setLength(kind.name, kind.body.length)
+    libsumo.vehicletype.setWidth(kind.name, kind.body.width)
+    libsumo.vehicletype.setHeight(kind.name, kind.body.height)
+    if kind.body.kind == ObjectClass.TRUCK:
+        libsumo.vehicletype.setAccel(kind.name, 1.6)
+        libsumo.vehicletype.setMinGap(kind.name, 2.5)
+
+
+def spawned_type(blueprint: Blueprint) -> TrafficType:
+    """The kind of a spawned vehicle."""
+    by_class = {ObjectClass.BIKE: "bicycle", ObjectClass.TRUCK: "truck"}
+    return TrafficType(blueprint.name, blueprint, by_class.get(blueprint.kind, "passenger"))
+
+
+def _row(kind: TrafficType) -> tuple[float, ...]:
+    body = kind.body
+    return body.length, body.width, body.height, kind.right_m, float(body.kind)
+
+
+_CAR_ROW = np.array([_row(CAR)])
+
+
+def as_objects(
+    vehicles: list[tuple[int, tuple[float, float], float, float]], kinds: list[TrafficType] | None
+) -> Objects:
+    """What SUMO says of its vehicles as rows of :class:`Objects`.
+
+    Args:
+        vehicles: (number, front bumper, yaw in rad, speed in m/s) of each.
+        kinds: of each; None when all are cars.
+    """
+    if not vehicles:
+        return Objects()
+    if kinds is None:
+        body = _CAR_ROW[np.zeros(len(vehicles), int)]
+    else:
+        body = np.array([_row(kind) for kind in kinds])
+    yaw = wrap_angle(np.array([row[2] for row in vehicles]))
+    heading = np.stack([np.cos(yaw), np.sin(yaw)], 1)
+    points = np.array([row[1] for row in vehicles])[:, :2] - body[:, :1] / 2 * heading
+    if kinds is not None:
+        points += body[:, 3:4] * np.stack([heading[:, 1], -heading[:, 0]], 1)
+    speed = np.array([row[3] for row in vehicles])[:, None]
+    return Objects(
+        FIRST_ID + np.array([row[0] for row in vehicles], np.int64),
+        np.concatenate([points, yaw[:, None]], 1),
+        speed * heading,
+        body[:, :2].copy(),
+        body[:, 4].astype(np.uint8),
+        body[:, 2].copy(),
+    )
