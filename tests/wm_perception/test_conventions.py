@@ -64,3 +64,26 @@ def test_carla_pose_is_mirrored():
 @given(st.floats(-3.1, 3.1))
 def test_yaw_survives_the_quaternion(yaw):
     assert c.yaw_from_quaternion(*c.quaternion_from_yaw(yaw)) == pytest.approx(yaw)
+
+
+def test_carlas_left_handed_axes_are_mirrored():
+    # CARLA: x forward, y right, z up. A push to the right is negative y in REP-103. A clockwise
+    # turn, positive there, is negative here; a turn about the mirrored axis itself keeps its sign.
+    assert c.mirror_vector(np.array([1.0, 2.0, 3.0])).tolist() == [1.0, -2.0, 3.0]
+    assert c.mirror_rates(np.array([1.0, 2.0, 3.0])).tolist() == [-1.0, 2.0, -3.0]
+    vectors = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(c.mirror_rates(c.mirror_rates(vectors)), vectors)
+
+
+def test_compass_is_clockwise_from_north():
+    assert c.compass_from_yaw(math.pi / 2) == pytest.approx(0.0)  # north: +y of the map
+    assert c.compass_from_yaw(0.0) == pytest.approx(math.pi / 2)  # east: +x
+    assert c.compass_from_yaw(math.pi) == pytest.approx(1.5 * math.pi)  # west
+    assert c.yaw_from_compass(c.compass_from_yaw(-2.0)) == pytest.approx(-2.0)
+
+
+def test_ackermann_sign_depends_on_the_interface():
+    assert c.ackermann_steering(0.3, right_positive=False) == 0.3
+    assert c.ackermann_steering(0.3, right_positive=True) == -0.3
+    with pytest.raises(ValueError, match="not finite"):
+        c.ackermann_steering(math.nan, right_positive=True)

@@ -82,6 +82,42 @@ def carla_to_ros_pose(x: float, y: float, yaw_deg: float) -> tuple[float, float,
     return x, -y, -math.radians(yaw_deg)
 
 
+def mirror_vector(vector: np.ndarray) -> np.ndarray:
+    """(..., 3) in CARLA's left-handed axes -> REP-103, and back: y changes sign."""
+    return np.asarray(vector) * (1.0, -1.0, 1.0)
+
+
+def mirror_rates(rates: np.ndarray) -> np.ndarray:
+    """(..., 3) rates of turn in CARLA's left-handed axes -> REP-103, and back: x and z change."""
+    return np.asarray(rates) * (-1.0, 1.0, -1.0)
+
+
+def compass_from_yaw(yaw: float) -> float:
+    """Heading (rad) -> CARLA's compass: 0 is north (+y of the map), clockwise, in [0, 2 pi)."""
+    return (math.pi / 2.0 - yaw) % (2.0 * math.pi)
+
+
+def yaw_from_compass(compass: float) -> float:
+    """CARLA's compass (rad) -> heading, the inverse of :func:`compass_from_yaw`."""
+    return wrap_angle(math.pi / 2.0 - compass)
+
+
+def ackermann_steering(angle_left: float, right_positive: bool) -> float:
+    """Steering angle (rad, left-positive) -> AckermannDrive.steering_angle, and back.
+
+    Args:
+        angle_left: of the road wheels.
+        right_positive: CARLA's native interface passes the number on to CARLA, where right is
+            positive; carla_ackermann_control takes REP-103's left-positive angle.
+
+    Raises:
+        ValueError: the angle is not finite.
+    """
+    if not math.isfinite(angle_left):
+        raise ValueError(f"steering angle is not finite: {angle_left}")
+    return -angle_left + 0.0 if right_positive else angle_left
+
+
 def box_corners(x: float, y: float, yaw: float, length: float, width: float) -> np.ndarray:
     """(4, 2) corners of a ground rectangle, counter-clockwise from the front left."""
     half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * np.array([length / 2, width / 2])
@@ -95,3 +131,40 @@ def body_corners(objects: Objects) -> np.ndarray:
     cos, sin = np.cos(yaw), np.sin(yaw)
     along, left = half[..., 0], half[..., 1]
     return np.stack([x + cos * along - sin * left, y + sin * along + cos * left], -1)
+
+
+def rotation_from_euler(roll: float, pitch: float, yaw: float) -> np.ndarray:
+    """(3, 3) rotation from a body's axes to its parent's; rad, REP-103 (pitch down is positive)."""
+    (sr, cr), (sp, cp), (sy, cy) = ((math.sin(a), math.cos(a)) for a in (roll, pitch, yaw))
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )
+
+
+def euler_from_rotation(rotation: np.ndarray) -> tuple[float, float, float]:
+    """(roll, pitch, yaw) in rad of a (3, 3) rotation; the inverse of rotation_from_euler."""
+    pitch = math.asin(min(1.0, max(-1.0, -float(rotation[2, 0]))))
+    roll = math.atan2(rotation[2, 1], rotation[2, 2])
+    return roll, pitch, math.atan2(rotation[1, 0], rotation[0, 0])
+
+
+def euler_from_quaternion(x: float, y: float, z: float, w: float) -> tuple[float, float, float]:
+    """(roll, pitch, yaw) in rad of a unit quaternion; the inverse of quaternion_from_euler."""
+    pitch = math.asin(min(1.0, max(-1.0, 2.0 * (w * y - z * x))))
+    roll = math.atan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y))
+    return roll, pitch, yaw_from_quaternion(x, y, z, w)
+
+
+def quaternion_from_euler(roll: float, pitch: float, yaw: float) -> tuple[float, ...]:
+    """(x, y, z, w) of roll, pitch and yaw (rad), the rotation of rotation_from_euler."""
+    (sr, cr), (sp, cp), (sy, cy) = ((math.sin(a / 2), math.cos(a / 2)) for a in (roll, pitch, yaw))
+    return (
+        sr * cp * cy - cr * sp * sy,
+        cr * sp * cy + sr * cp * sy,
+        cr * cp * sy - sr * sp * cy,
+        cr * cp * cy + sr * sp * sy,
+    )
