@@ -7,29 +7,20 @@ between the markers ``<!-- results:begin -->`` and ``<!-- results:end -->``.
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
+
+from wm_training.intervals import wilson
 
 DOCS = Path(__file__).parent
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 DRIVERS = ("planner", "blind", "untrained", "expert")
-Z95 = 1.96
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """95 % Wilson interval of a share, percent."""
-    share = hits / count
-    centre = (share + Z95**2 / (2 * count)) / (1 + Z95**2 / count)
-    half = Z95 * math.sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2))
-    half /= 1 + Z95**2 / count
-    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
 
 
 def row(report: dict) -> str:
     """One driver's row."""
     s = report["summary"]
     count = s["routes"]
-    low, high = wilson(s["routes_with_collision"], count)
+    low, high = (100 * share for share in wilson(s["routes_with_collision"], count))
     plan = f"{s['plan_ms_p50']:.0f} / {s['plan_ms_p99']:.0f}" if s["driver"] != "expert" else "-"
     return (
         f"| {s['driver']} | {s['route_completion']:.1f} | {s['driving_score']:.1f} | "

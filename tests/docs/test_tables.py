@@ -11,13 +11,16 @@ from wm_planner.gate_config import GateConfig
 from wm_planner.gate_state import GateState
 from wm_planner.node_table import DriveOptions
 from wm_planner.planner_config import PlannerConfig
+from wm_sim.scenarios.suites import curriculum, read_suites
+from wm_sim.weather import PRESETS
 from wm_training.collect import MIXES
 from wm_training.drivers import DRIVERS
 from wm_training.perturbed import HABITS
 from wm_training.sampler import POOLS
 from wm_training.scoring import RouteResult
-from wm_training.suites import SUITES
 from wm_training.train_config import LossConfig
+
+COMPANY = ("trucks", "cyclists", "pedestrians", "parked")
 
 
 def text_of(page: str) -> str:
@@ -109,9 +112,15 @@ def test_losses():
 
 
 def test_suites_and_drivers():
-    for name, suite in SUITES.items():
-        expected = [name, ", ".join(suite.towns), str(suite.routes), str(suite.traffic)]
-        assert row_of("evaluation.md", name) == expected
+    text = text_of("evaluation.md")
+    for name, suite in read_suites().suites.items():
+        counts = {kind: getattr(suite, kind) for kind in COMPANY}
+        besides = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "-"
+        expected = [", ".join(suite.towns), str(suite.routes), str(suite.traffic), besides]
+        assert suite.scenarios or row_of("evaluation.md", name) == [name, *expected]
+    for name in ("scenarios", *list(curriculum())[:: len(curriculum()) - 1]):
+        assert f"`{name}`" in text
+    assert ", ".join(list(PRESETS)[:-1]) + f" or {list(PRESETS)[-1]}" in text
     for name in DRIVERS:
         row_of("evaluation.md", name, columns=3)
 
@@ -126,4 +135,7 @@ SUMMARY = (
     "route_completion", "driving_score", "collisions_per_km", "red_lights_per_km",
     "offroad_fraction", "plan_ms_p50", "plan_ms_p99", "deadline_miss_rate", "routes",
     "routes_with_collision", "red_lights", "mean_speed_mps", "seed", "model", "suite", "driver",
+    "km", "at_fault_collisions_per_km", "scenario_success", "scenarios", "route_completion_95",
+    "driving_score_95", "collisions_per_km_95", "at_fault_collisions_per_km_95",
+    "red_lights_per_km_95", "scenario_success_95",
 )  # fmt: skip

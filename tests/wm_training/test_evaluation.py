@@ -12,11 +12,12 @@ from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
 from wm_planner.planner_config import PlannerConfig
 from wm_sim.simulator import Simulator
-from wm_sim.town_files import list_towns
+from wm_sim.world import World
 from wm_training.commands import eval as command
 from wm_training.drivers import make_driver
-from wm_training.evaluation import drive_route, evaluate
-from wm_training.suites import SUITES, RouteTask, suite_tasks
+from wm_training.evaluation import drive_route, evaluate, share_tasks
+from wm_training.scoring import summarise
+from wm_training.suites import RouteTask, scenario_task, suite_tasks
 
 TASK = RouteTask("tiny", 1, 4, 0)
 
@@ -88,38 +89,50 @@ def test_processes_report_in_the_order_of_the_tasks():
     assert len(reported) == 2
 
 
+def test_processes_share_a_town():
+    tasks = [RouteTask("tiny", route, 0, 0, time_limit_s=1.0) for route in range(4)]
+    assert [[n for n, _ in part] for part in share_tasks(tasks, 1)] == [[0, 1, 2, 3]]
+    parts = share_tasks([*tasks, RouteTask("val01", 0, 0, 0)], 3)
+    assert sorted(n for part in parts for n, _ in part) == [0, 1, 2, 3, 4]
+    assert len(parts) == 3
+    assert all(len({task.town for _, task in part}) == 1 for part in parts)
+    assert len(share_tasks(tasks[:1], 8)) == 1
+
+
+def test_two_processes_give_what_one_gives():
+    tasks = [RouteTask("tiny", 0, 4, seed, time_limit_s=5.0) for seed in (0, 1, 2)]
+    results = [
+        [drive.result for drive in evaluate(tasks, "expert", None, PlannerConfig(), processes)]
+        for processes in (1, 2)
+    ]
+    assert results[0] == results[1]
+    assert len({result.driven_m for result in results[0]}) > 1
+
+
+def test_a_scenario_is_judged(simulator):
+    task = RouteTask("tiny", 1, 0, 0, world=World(scenario="pedestrian_crossing"))
+    result = drive_route(simulator, make_driver("expert", None), task).result
+    assert result.scenario == "pedestrian_crossing"
+    assert result.scenario_success
+    report = summarise([result], [], 100.0, driver="expert")["summary"]
+    assert report["scenarios"] == {"pedestrian_crossing": [1, 1]}
+    assert report["scenario_success"] == 1.0
+
+
 def test_a_users_error_in_a_process_is_a_users_error_here():
     with pytest.raises(UserError, match=r"routes 0\.\.23, not 99"):
         evaluate([RouteTask("tiny", 99, 0, 0)], "expert", None, PlannerConfig(), 1)
 
 
-def test_no_suite_mixes_the_splits():
-    for name, suite in SUITES.items():
-        split = name.split("-")[0]
-        assert all(town.startswith(split) for town in suite.towns), name
-    test_towns = {town for town in list_towns() if town.startswith("test")}
-    for name, suite in SUITES.items():
-        if not name.startswith("test-"):
-            assert not test_towns & set(suite.towns), name
-    assert set(SUITES["test-traffic"].towns) == test_towns
-
-
-def test_suites_name_towns_and_routes_that_exist():
-    for name, suite in SUITES.items():
-        assert set(suite.towns) <= set(list_towns())
-        tasks = suite_tasks(name, seed=3, time_limit_s=9.0)
-        assert len(tasks) == len(set(tasks)) == len(suite.towns) * suite.routes
-        assert suite.routes <= 24
-        assert {(task.seed, task.time_limit_s) for task in tasks} == {(3, 9.0)}
-
-
 def test_what_is_unknown_is_a_users_error(model_dir):
-    with pytest.raises(UserError, match="unknown suite 'night'; known suites: test-notraffic"):
-        suite_tasks("night", 0)
     with pytest.raises(UserError, match="unknown driver 'santa'; known drivers: planner"):
         make_driver("santa", model_dir)
     with pytest.raises(UserError, match="unknown town 'atlantis'"):
         command.tasks_of(command.Args(town="atlantis"))
+    with pytest.raises(UserError, match="unknown scenario 'alien'"):
+        command.tasks_of(command.Args(scenario="alien"))
+    with pytest.raises(UserError, match="unknown weather 'plague'"):
+        command.tasks_of(command.Args(weather="plague"))
     with pytest.raises(UserError, match="needs a model"):
         make_driver("planner", None)
 
@@ -131,3 +144,12 @@ def test_arguments_become_tasks():
     assert name == "tiny-traffic3"
     assert tasks == [RouteTask("tiny", route, 3, 5, 7.0) for route in (0, 1)]
     assert command.tasks_of(command.Args(suite="tiny"))[1] == suite_tasks("tiny", 0)
+    name, tasks = command.tasks_of(command.Args(town="tiny", pedestrians=6, weather="rain"))
+    assert name == "tiny-traffic20-pedestrians6-weatherrain"
+    assert {task.world for task in tasks} == {World(pedestrians=6, weather="rain")}
+    name, tasks = command.tasks_of(command.Args(scenario="merge", traffic=3, routes=2, seed=4))
+    assert name == "scenario-merge-traffic3"
+    world = World(scenario="merge")
+    assert tasks == [scenario_task(world, 3, 4, run) for run in (0, 1)]
+    _, (task, *_) = command.tasks_of(command.Args(town="tiny", scenario="blocked_lane"))
+    assert (task.town, task.off_route_m) == ("tiny", 5.0)

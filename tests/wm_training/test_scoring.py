@@ -1,16 +1,38 @@
 """The judge: completion, penalties and endings on drives that can be checked by hand."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from wm_perception.frame import EgoState, LightBox, LightState, SceneFrame
+from wm_perception.frame import (
+    Contact,
+    EgoState,
+    LightBox,
+    LightState,
+    ObjectClass,
+    Objects,
+    SceneFrame,
+)  # fmt: skip
 from wm_perception.route import Route
 from wm_perception.scene import Scene
+from wm_training.intervals import bootstrap_mean, poisson_rate, wilson
 from wm_training.scoring import RouteScorer, summarise
 
 DT_NS = 100_000_000
+NOBODY = Objects()
+OTHER = 10_007
+
+
+def car_at(x: float, y: float = 0.0) -> Objects:
+    return Objects(
+        np.array([OTHER]), np.array([[x, y, 0.0]]), np.zeros((1, 2)), np.array([[4.5, 1.85]])
+    )
+
+
+def contact_with(kind: ObjectClass, other: int = OTHER) -> Contact:
+    return Contact(other, kind, (-1000.0, 0.0))
 
 
 def make_scene(off_road=lambda ego: False):
@@ -19,11 +41,17 @@ def make_scene(off_road=lambda ego: False):
     return Scene(town, route, (LightBox(1, (48.0, 0.0), 0.0, 4.0, 3.0),))
 
 
-def drive(scene, stations, lateral=0.0, speed=5.0, collided_at=None, light=LightState.GREEN):
-    scorer = RouteScorer(scene)
+def drive(
+    scene, stations, lateral=0.0, speed=5.0, collided_at=None, light=LightState.GREEN,
+    contact=None, objects=NOBODY, off_route_m=3.0,
+):  # fmt: skip
+    scorer = RouteScorer(scene, off_route_m=off_route_m)
     for i, s in enumerate(stations):
         ego = EgoState(float(s), lateral, 0.0, speed)
-        frame = SceneFrame(i * DT_NS, ego, light_states={1: light}, collided=i == collided_at)
+        hit = i == collided_at
+        frame = SceneFrame(
+            i * DT_NS, ego, objects, {1: light}, hit, contact=contact if hit else None
+        )
         if scorer.update(frame):
             break
     return scorer.result("t", 0)
@@ -46,6 +74,46 @@ def test_a_collision_ends_the_route_and_costs_forty_percent():
     result = drive(make_scene(), np.arange(0, 106, 0.5), collided_at=100)
     assert result.outcome == "collision"
     assert result.driving_score == pytest.approx(0.6 * result.route_completion)
+
+
+@pytest.mark.parametrize(
+    "kind, factor",
+    [(ObjectClass.PEDESTRIAN, 0.50), (ObjectClass.CAR, 0.60), (ObjectClass.TRUCK, 0.60),
+     (ObjectClass.BIKE, 0.60), (ObjectClass.BARRIER, 0.65)],
+)  # fmt: skip
+def test_what_is_hit_sets_the_price(kind, factor):
+    contact = contact_with(kind)
+    result = drive(make_scene(), np.arange(0, 106, 0.5), collided_at=100, contact=contact)
+    assert result.driving_score == pytest.approx(factor * result.route_completion)
+
+
+@pytest.mark.parametrize(
+    "about, at_fault",
+    [
+        ({"objects": car_at(54.4)}, 1),  # ran into the car ahead
+        ({"objects": car_at(45.6)}, 0),  # hit from behind
+        ({"objects": car_at(45.6), "lateral": 1.5}, 1),  # ... half in the other lane
+        ({"objects": car_at(54.4), "speed": 0.0}, 0),  # standing
+        ({"objects": car_at(45.6), "light": LightState.RED}, 1),  # after a red light
+        ({"objects": NOBODY}, 1),  # somebody who is nowhere to be seen: benefit to nobody
+    ],
+)
+def test_whose_fault_it_was(about, at_fault):
+    contact = contact_with(ObjectClass.CAR)
+    result = drive(make_scene(), np.arange(0, 106, 0.5), collided_at=100, contact=contact, **about)
+    assert result.collisions == 1
+    assert result.at_fault_collisions == at_fault
+
+
+def test_a_building_is_never_at_fault():
+    contact = contact_with(ObjectClass.BARRIER, other=0)
+    result = drive(make_scene(), np.arange(0, 106, 0.5), collided_at=100, contact=contact)
+    assert result.at_fault_collisions == 1
+
+
+def test_a_task_may_allow_more_distance_from_the_route():
+    stations = np.arange(0, 106, 0.5)
+    assert drive(make_scene(), stations, lateral=4.0, off_route_m=5.0).outcome == "completed"
 
 
 def test_a_red_light_costs_thirty_percent():
@@ -83,5 +151,33 @@ def test_summary_has_the_stable_keys():
         "model", "suite",
     }  # fmt: skip
     assert expected <= set(report["summary"])
+    assert report["summary"]["km"] == pytest.approx(0.2, abs=0.01)
+    assert report["summary"]["scenario_success"] is None
     assert report["summary"]["deadline_miss_rate"] == pytest.approx(1 / 3)
     assert len(report["routes"]) == report["summary"]["routes"] == 2
+
+
+def test_rates_come_with_intervals():
+    stations = np.arange(0, 106, 0.5)
+    bad = drive(make_scene(), stations, collided_at=100, contact=contact_with(ObjectClass.CAR))
+    results = [drive(make_scene(), stations) for _ in range(9)] + [bad]
+    staged = [replace(r, scenario="cut_in", scenario_success=r is not bad) for r in results]
+    summary = summarise(staged, [], 100.0)["summary"]
+    for name in ("collisions_per_km", "at_fault_collisions_per_km", "driving_score",
+                 "route_completion", "scenario_success"):  # fmt: skip
+        low, high = summary[f"{name}_95"]
+        assert low < summary[name] < high, name
+    assert summary["at_fault_collisions_per_km"] == pytest.approx(1 / summary["km"])
+    assert summary["scenarios"] == {"cut_in": [9, 10]}
+
+
+def test_intervals_are_the_published_ones():
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-3)
+    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-3)
+    assert wilson(0, 0) == (0.0, 1.0)
+    # Garwood's exact limits: 0 events 0 - 3.69, 5 events 1.62 - 11.67
+    assert poisson_rate(0, 1.0) == pytest.approx((0.0, 3.689), abs=1e-3)
+    assert poisson_rate(5, 2.0) == pytest.approx((1.623 / 2, 11.668 / 2), abs=1e-3)
+    low, high = bootstrap_mean([0.0] * 50 + [100.0] * 50)
+    assert 38 < low < 45 and 55 < high < 62
+    assert bootstrap_mean([7.0, 7.0]) == (7.0, 7.0)

@@ -26,12 +26,12 @@ class Drive:
 
 @dataclass(frozen=True)
 class EvalJob:
-    """What one evaluation process needs to know."""
+    """What one evaluation process needs to know; the tasks with their numbers, of one town."""
 
     driver: str
     model: Path | None
     planner: PlannerConfig
-    tasks: tuple[RouteTask, ...]
+    tasks: tuple[tuple[int, RouteTask], ...]
 
 
 def drive_route(simulator, driver: Driver, task: RouteTask, watch: Callable | None = None) -> Drive:
@@ -43,9 +43,11 @@ def drive_route(simulator, driver: Driver, task: RouteTask, watch: Callable | No
         task: the route.
         watch: called with (scene, frame, driver, scorer) after every command.
     """
-    scene = simulator.start_route(task.route, seed=task.seed, traffic=task.traffic)
+    scene = simulator.start_route(
+        task.route, task.seed, task.traffic, task.route_suite, world=task.world
+    )
     driver.reset(scene, task.seed)
-    scorer = RouteScorer(scene, task.time_limit_s)
+    scorer = RouteScorer(scene, task.time_limit_s, task.off_route_m)
     plan_ms: list[float] = []
     frame = simulator.frame()
     while scorer.update(frame) is None:
@@ -56,21 +58,35 @@ def drive_route(simulator, driver: Driver, task: RouteTask, watch: Callable | No
         if watch is not None:
             watch(scene, frame, driver, scorer)
         frame = simulator.step(command)
-    return Drive(scorer.result(task.town, task.route), plan_ms)
+    mastered = simulator.scenario.status == "success" if task.scenario else None
+    return Drive(scorer.result(task.town, task.route, task.scenario, mastered), plan_ms)
 
 
-def run_job(job: EvalJob, report: Callable[[Drive], None]) -> None:
-    """Drive all tasks of a job; they must share one town."""
+def run_job(job: EvalJob, report: Callable[[tuple[int, Drive]], None]) -> None:
+    """Drive all tasks of a job, which share one town; report each with its number."""
     import torch
 
     from wm_sim.simulator import Simulator
 
     torch.set_num_threads(1)
     driver = make_driver(job.driver, job.model, job.planner)
-    simulator = Simulator(job.tasks[0].town, frame_dt=job.planner.frame_dt)
-    for task in job.tasks:
-        report(drive_route(simulator, driver, task))
+    simulator = Simulator(job.tasks[0][1].town, frame_dt=job.planner.frame_dt)
+    for number, task in job.tasks:
+        report((number, drive_route(simulator, driver, task)))
     simulator.close()
+
+
+def share_tasks(tasks: list[RouteTask], processes: int) -> list[tuple[tuple[int, RouteTask], ...]]:
+    """Numbered tasks, town by town; the longest lists are halved until every process has one."""
+    towns = dict.fromkeys(task.town for task in tasks)
+    numbered = list(enumerate(tasks))
+    parts = [tuple(item for item in numbered if item[1].town == town) for town in towns]
+    while len(parts) < min(processes, len(tasks)):
+        longest = max(range(len(parts)), key=lambda i: len(parts[i]))
+        part = parts.pop(longest)
+        middle = (len(part) + 1) // 2
+        parts += [part[:middle], part[middle:]]
+    return parts
 
 
 def _worker(job: EvalJob, reports: multiprocessing.Queue) -> None:
@@ -91,29 +107,29 @@ def evaluate(
     processes: int = 2,
     on_route: Callable[[Drive], None] = lambda drive: None,
 ) -> list[Drive]:
-    """Drive all tasks, one town per process, in the tasks' order.
+    """Drive all tasks; the drives come back in the tasks' order.
+
+    A process drives in one town; towns are shared where there are more processes than towns.
 
     Raises:
         UserError: a model cannot be loaded, or there is no such route.
         RuntimeError: a worker died.
     """
-    towns = list(dict.fromkeys(task.town for task in tasks))
-    jobs = [
-        EvalJob(driver, model, planner, tuple(t for t in tasks if t.town == town)) for town in towns
-    ]
+    parts = share_tasks(tasks, processes)
+    jobs = [EvalJob(driver, model, planner, part) for part in parts]
     context = multiprocessing.get_context("spawn")
     reports: multiprocessing.Queue = context.Queue()
     running: list[SpawnProcess] = []
-    drives: list[Drive] = []
+    drives: dict[int, Drive] = {}
     finished = 0
     try:
-        while finished < len(towns):
+        while finished < len(parts):
             while jobs and len(running) - finished < processes:
                 process = context.Process(target=_worker, args=(jobs.pop(0), reports), daemon=True)
                 process.start()
                 running.append(process)
             try:
-                report: Drive | UserError | None = reports.get(timeout=1.0)
+                report: tuple[int, Drive] | UserError | None = reports.get(timeout=1.0)
             except queue.Empty:
                 if any(p.exitcode not in (None, 0) for p in running):
                     raise RuntimeError("an evaluation process stopped, see above") from None
@@ -123,10 +139,10 @@ def evaluate(
             if report is None:
                 finished += 1
             else:
-                drives.append(report)
-                on_route(report)
+                number, drive = report
+                drives[number] = drive
+                on_route(drive)
     finally:
         for process in running:
             process.terminate()
-    order = {(task.town, task.route): i for i, task in enumerate(tasks)}
-    return sorted(drives, key=lambda d: order[d.result.town, d.result.route])
+    return [drives[number] for number in sorted(drives)]

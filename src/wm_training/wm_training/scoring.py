@@ -1,8 +1,9 @@
 """Scoring of one driven route, from scene frames alone: the same judge in process and over ROS.
 
-Penalties are those of CARLA Leaderboard 2.0: a vehicle collision multiplies the score by 0.60, a
-red light by 0.70, and the share of the driven way that lies off the road is lost. Stricter than
-the leaderboard, a route ends at the first collision.
+Penalties are those of CARLA Leaderboard 2.0: a collision multiplies the score by 0.50 (a person),
+0.60 (a vehicle) or 0.65 (anything that stands), a red light by 0.70, and the share of the driven
+way that lies off the road is lost. Stricter than the leaderboard, a route ends at the first
+collision.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from wm_perception.frame import SceneFrame
+from wm_perception.frame import Contact, ObjectClass, SceneFrame
 from wm_perception.observation import GOAL_M
 from wm_perception.route import RouteTracker
 from wm_perception.scene import Scene, ran_red_light
+from wm_training.blame import Blame
+from wm_training.intervals import bootstrap_mean, poisson_rate, wilson
 
-COLLISION_FACTOR, RED_LIGHT_FACTOR = 0.60, 0.70
+PEDESTRIAN_FACTOR, VEHICLE_FACTOR, STATIC_FACTOR, RED_LIGHT_FACTOR = 0.50, 0.60, 0.65, 0.70
 # CarDreamer ends an episode here too. The oncoming lane begins at 1.75 m: nobody may drive in it.
 OFF_ROUTE_M = 3.0
 BLOCKED_MPS, BLOCKED_S = 0.1, 90.0
@@ -37,6 +40,9 @@ class RouteResult:
         offroad_fraction: share of frames with the vehicle off the road.
         driven_m, duration_s, mean_speed_mps: of the drive.
         mean_lateral_m: mean distance from the route.
+        at_fault_collisions: of the collisions, those by the driver's own doing.
+        scenario: name of the scenario on the route, or empty.
+        scenario_success: whether it was mastered; None without a scenario.
     """
 
     town: str
@@ -52,20 +58,46 @@ class RouteResult:
     duration_s: float
     mean_speed_mps: float
     mean_lateral_m: float
+    at_fault_collisions: int = 0
+    scenario: str = ""
+    scenario_success: bool | None = None
+
+
+def collision_factor(contact: Contact | None) -> float:
+    """What a collision leaves of the score; a source that does not say what was hit hit a car."""
+    kind = ObjectClass.CAR if contact is None else contact.kind
+    if kind == ObjectClass.PEDESTRIAN:
+        return PEDESTRIAN_FACTOR
+    standing = (ObjectClass.BARRIER, ObjectClass.SIGN, ObjectClass.UNKNOWN)
+    return STATIC_FACTOR if kind in standing else VEHICLE_FACTOR
 
 
 class RouteScorer:
-    """Judges the frames of one route in order."""
+    """Judges the frames of one route in order.
 
-    def __init__(self, scene: Scene, time_limit_s: float = TIME_LIMIT_S):
+    Args:
+        scene: the route and the town.
+        time_limit_s: simulated seconds after which it ends as "timeout".
+        off_route_m: distance from the route at which it ends as "off_route".
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        time_limit_s: float = TIME_LIMIT_S,
+        off_route_m: float = OFF_ROUTE_M,
+    ):
         self._scene = scene
         self._limit_s = time_limit_s
+        self._off_route_m = off_route_m
+        self._blame = Blame()
         self._tracker = RouteTracker(scene.route)
         self._before: tuple[SceneFrame, float] | None = None
         self._first_ns = self._moved_ns = 0
         self._start_s = self._best_s = 0.0
         self._driven = self._driven_off = 0.0
-        self._collisions = self._red_lights = 0
+        self._collisions = self._at_fault = self._red_lights = 0
+        self._collision_factor = 1.0
         self._laterals: list[float] = []
         self._off_road_frames = 0
         self.outcome: str | None = None
@@ -85,19 +117,25 @@ class RouteScorer:
             self._first_ns = self._moved_ns = frame.stamp_ns
             self._start_s = self._best_s = on_route.s
         off_road = self._scene.town.is_off_road(frame.ego)
+        ran_red = False
         if self._before is not None:
             before, s_before = self._before
             step = float(np.hypot(frame.ego.x - before.ego.x, frame.ego.y - before.ego.y))
             self._driven += step
             self._driven_off += step * off_road
-            self._red_lights += ran_red_light(self._scene, before, s_before, on_route.s)
+            ran_red = ran_red_light(self._scene, before, s_before, on_route.s)
+            self._red_lights += ran_red
         self._before = (frame, on_route.s)
         self._best_s = max(self._best_s, on_route.s)
         self._laterals.append(abs(on_route.lateral))
         self._off_road_frames += off_road
         if abs(frame.ego.speed_mps) > BLOCKED_MPS:
             self._moved_ns = frame.stamp_ns
-        self._collisions += frame.collided
+        at_fault = self._blame.update(frame, on_route.lateral, ran_red)
+        if frame.collided:
+            self._collisions += 1
+            self._at_fault += at_fault
+            self._collision_factor *= collision_factor(frame.contact)
         self.outcome = self._judge(frame, abs(on_route.lateral))
         return self.outcome
 
@@ -106,7 +144,7 @@ class RouteScorer:
             return "collision"
         if self._best_s >= self._scene.route.length_m - GOAL_M:
             return "completed"
-        if lateral > OFF_ROUTE_M:
+        if lateral > self._off_route_m:
             return "off_route"
         if (frame.stamp_ns - self._moved_ns) * 1e-9 > BLOCKED_S:
             return "blocked"
@@ -114,13 +152,15 @@ class RouteScorer:
             return "timeout"
         return None
 
-    def result(self, town: str, route: int) -> RouteResult:
+    def result(
+        self, town: str, route: int, scenario: str = "", scenario_success: bool | None = None
+    ) -> RouteResult:
         """The result so far; the outcome is "stopped" if the route has not ended."""
         frames = max(len(self._laterals), 1)
         last = self._before[0].stamp_ns if self._before else self._first_ns
         duration = (last - self._first_ns) * 1e-9
         off_share = self._driven_off / self._driven if self._driven > 0 else 0.0
-        score = self.route_completion * COLLISION_FACTOR**self._collisions
+        score = self.route_completion * self._collision_factor
         score *= RED_LIGHT_FACTOR**self._red_lights * (1.0 - off_share)
         return RouteResult(
             town=town,
@@ -136,6 +176,9 @@ class RouteScorer:
             duration_s=duration,
             mean_speed_mps=self._driven / duration if duration > 0 else 0.0,
             mean_lateral_m=float(np.mean(self._laterals)) if self._laterals else 0.0,
+            at_fault_collisions=self._at_fault,
+            scenario=scenario,
+            scenario_success=scenario_success,
         )
 
 
@@ -144,13 +187,17 @@ def summarise(
 ) -> dict:
     """The report that ``--json`` writes: {"summary": {...}, "routes": [...]}.
 
+    Rates and means come with 95 % intervals, ``<name>_95``: over routes for means (bootstrap), over
+    events for rates per km (Poisson).
+
     Args:
         results: one per route.
         plan_ms: wall time of every plan, ms.
         deadline_ms: plans slower than this are misses.
         about: seed, model, suite, driver ... copied into the summary.
     """
-    km = max(sum(r.driven_m for r in results) / 1000.0, 1e-9)
+    driven_km = sum(r.driven_m for r in results) / 1000.0
+    km = max(driven_km, 1e-9)
     times = np.array(plan_ms) if plan_ms else np.zeros(1)
     frames = np.array([max(r.duration_s, 1e-9) for r in results])
 
@@ -172,6 +219,38 @@ def summarise(
         "routes_with_collision": sum(r.collisions > 0 for r in results),
         "red_lights": sum(r.red_lights for r in results),
         "mean_speed_mps": sum(r.driven_m for r in results) / max(float(frames.sum()), 1e-9),
+        "km": driven_km,
+        "at_fault_collisions_per_km": sum(r.at_fault_collisions for r in results) / km,
+        **_intervals(results, km),
+        **_scenarios(results),
         **about,
     }
     return {"summary": summary, "routes": [asdict(r) for r in results]}
+
+
+def _intervals(results: list[RouteResult], km: float) -> dict:
+    return {
+        "route_completion_95": bootstrap_mean([r.route_completion for r in results]),
+        "driving_score_95": bootstrap_mean([r.driving_score for r in results]),
+        "collisions_per_km_95": poisson_rate(sum(r.collisions for r in results), km),
+        "at_fault_collisions_per_km_95": poisson_rate(
+            sum(r.at_fault_collisions for r in results), km
+        ),
+        "red_lights_per_km_95": poisson_rate(sum(r.red_lights for r in results), km),
+    }
+
+
+def _scenarios(results: list[RouteResult]) -> dict:
+    """Share of scenarios mastered, together and one by one; None where none was staged."""
+    staged = [r for r in results if r.scenario_success is not None]
+    mastered = sum(bool(r.scenario_success) for r in staged)
+    each = {
+        name: [sum(bool(r.scenario_success) for r in runs), len(runs)]
+        for name in sorted({r.scenario for r in staged})
+        for runs in [[r for r in staged if r.scenario == name]]
+    }
+    return {
+        "scenario_success": mastered / len(staged) if staged else None,
+        "scenario_success_95": wilson(mastered, len(staged)) if staged else None,
+        "scenarios": each,
+    }

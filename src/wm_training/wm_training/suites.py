@@ -1,11 +1,16 @@
-"""Named sets of routes. Test towns and their routes are used for nothing but these suites."""
+"""Named sets of routes. Test towns and their routes are used for nothing but their suites."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wm_dynamics.errors import UserError
-from wm_training.scoring import TIME_LIMIT_S
+from wm_sim.scenarios import scenario_spec
+from wm_sim.scenarios.suites import SuiteSpec, all_suites
+from wm_sim.world import World
+from wm_training.scoring import OFF_ROUTE_M, TIME_LIMIT_S
+
+SUITES: dict[str, SuiteSpec] = all_suites()
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,9 @@ class RouteTask:
         traffic: number of other cars.
         seed: of traffic and planner.
         time_limit_s: simulated seconds after which it ends as "timeout".
+        world: who and what else there is.
+        off_route_m: distance from the route at which it ends as "off_route".
+        route_suite: which of the town's sets of routes ``route`` counts in.
     """
 
     town: str
@@ -24,28 +32,37 @@ class RouteTask:
     traffic: int
     seed: int
     time_limit_s: float = TIME_LIMIT_S
+    world: World = field(default_factory=World)
+    off_route_m: float = OFF_ROUTE_M
+    route_suite: str = "default"
 
     def __post_init__(self) -> None:
         if not self.time_limit_s > 0:
             raise UserError(f"the time limit must be more than 0 s, not {self.time_limit_s}")
+        if not self.off_route_m > 0:
+            raise UserError(f"the distance from the route must be > 0 m, not {self.off_route_m}")
+
+    @property
+    def scenario(self) -> str:
+        """The scenario on the route, empty for none."""
+        return self.world.scenario
 
 
-@dataclass(frozen=True)
-class Suite:
-    """Towns x the first ``routes`` routes of each, with ``traffic`` other cars."""
+def scenario_task(
+    world: World, traffic: int, seed: int, run: int, time_limit_s: float = TIME_LIMIT_S
+) -> RouteTask:
+    """A run of the world's scenario; runs take its stages in turn, each with its own seed.
 
-    towns: tuple[str, ...]
-    routes: int
-    traffic: int
-
-
-SUITES: dict[str, Suite] = {
-    "test-notraffic": Suite(("test01", "test02"), 15, 0),
-    "test-traffic": Suite(("test01", "test02"), 15, 20),
-    "val-notraffic": Suite(("val01", "val02"), 10, 0),
-    "val-traffic": Suite(("val01", "val02"), 10, 20),
-    "tiny": Suite(("tiny",), 2, 4),
-}
+    Raises:
+        UserError: there is no such scenario.
+    """
+    spec = scenario_spec(world.scenario)
+    stages = [(town, route) for town, routes in spec.stages.items() for route in routes]
+    town, route = stages[run % len(stages)]
+    limit_s = min(time_limit_s, spec.time_limit_s)
+    return RouteTask(
+        town, route, traffic, seed + run, limit_s, world, spec.off_route_m, spec.route_suite
+    )
 
 
 def suite_tasks(name: str, seed: int, time_limit_s: float = TIME_LIMIT_S) -> list[RouteTask]:
@@ -57,8 +74,14 @@ def suite_tasks(name: str, seed: int, time_limit_s: float = TIME_LIMIT_S) -> lis
     if name not in SUITES:
         raise UserError(f"unknown suite '{name}'; known suites: {', '.join(SUITES)}")
     suite = SUITES[name]
+    if suite.scenarios:
+        return [
+            scenario_task(suite.world(scenario), suite.traffic, seed, run, time_limit_s)
+            for scenario in suite.scenario_list
+            for run in range(suite.seeds)
+        ]
     return [
-        RouteTask(town, route, suite.traffic, seed, time_limit_s)
+        RouteTask(town, route, suite.traffic, seed, time_limit_s, suite.world())
         for town in suite.towns
         for route in range(suite.routes)
     ]

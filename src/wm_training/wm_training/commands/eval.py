@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +12,16 @@ from wm_dynamics.errors import UserError
 from wm_planner.config_files import load_config
 from wm_planner.paths import DEFAULT_MODEL, model_path, shared_dir
 from wm_planner.planner_config import PlannerConfig
+from wm_sim.scenarios import scenario_spec
+from wm_sim.town_files import load_town
+from wm_sim.world import World
 from wm_training.drivers import DRIVERS
 from wm_training.evaluation import evaluate
 from wm_training.report import make_console, print_summary, route_table, write_json
-from wm_training.scoring import TIME_LIMIT_S, summarise
-from wm_training.suites import SUITES, RouteTask, suite_tasks
+from wm_training.scoring import TIME_LIMIT_S, RouteResult, summarise
+from wm_training.suites import SUITES, RouteTask, scenario_task, suite_tasks
+
+DEFAULT_TOWN = "test01"
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,25 @@ class Args:
     """Drive a suite of routes in process and score it."""
 
     suite: str | None = None
-    """Named suite; see the list in docs/evaluation.md. Replaces --town, --routes and --traffic."""
-    town: str = "test01"
-    """Town to drive in when no suite is named."""
+    """Named suite; see the list in docs/evaluation.md. Replaces --town ... --scenario."""
+    town: str | None = None
+    """Town to drive in when no suite is named; test01, or those of the scenario."""
     routes: int = 3
-    """Number of routes."""
+    """Number of routes, or of runs of the scenario."""
     traffic: int = 20
     """Number of other cars."""
+    trucks: int = 0
+    """Lorries and vans besides."""
+    cyclists: int = 0
+    """Cyclists on the road."""
+    pedestrians: int = 0
+    """People on pavements and crossings."""
+    parked: int = 0
+    """Cars parked at the kerb."""
+    weather: str = "day"
+    """Preset of the weather, e.g. rain or night."""
+    scenario: str = ""
+    """Scenario staged on every route; see the list in docs/scenarios.md."""
     seed: int = 0
     """Seed of traffic and planner."""
     time_limit_s: float = TIME_LIMIT_S
@@ -42,7 +59,7 @@ class Args:
     planner: Path | None = None
     """Planner parameter file (default: config/planner.yaml)."""
     processes: int = 2
-    """Simulators run at once, one town each."""
+    """Simulators run at once."""
     json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
     """Write the machine-readable report here."""
 
@@ -55,14 +72,36 @@ def tasks_of(args: Args) -> tuple[str, list[RouteTask]]:
     """
     if args.suite is not None:
         return args.suite, suite_tasks(args.suite, args.seed, args.time_limit_s)
-    from wm_sim.town_files import load_town
+    world = World(
+        args.trucks, args.cyclists, args.pedestrians, args.parked, args.weather, args.scenario
+    )
+    if args.scenario and args.town is None:
+        tasks = [
+            scenario_task(world, args.traffic, args.seed, run, args.time_limit_s)
+            for run in range(args.routes)
+        ]
+        return f"scenario-{args.scenario}-traffic{args.traffic}", tasks
+    town = args.town or DEFAULT_TOWN
+    load_town(town)
+    task = RouteTask(town, 0, args.traffic, args.seed, args.time_limit_s, world)
+    if args.scenario:
+        task = replace(task, off_route_m=scenario_spec(args.scenario).off_route_m)
+    tasks = [replace(task, route=route) for route in range(args.routes)]
+    return f"{town}-traffic{args.traffic}{world_name(world)}", tasks
 
-    load_town(args.town)
-    tasks = [
-        RouteTask(args.town, route, args.traffic, args.seed, args.time_limit_s)
-        for route in range(args.routes)
-    ]
-    return f"{args.town}-traffic{args.traffic}", tasks
+
+def world_name(world: World) -> str:
+    """What is unlike an ordinary episode, as part of a name: ``-pedestrians20-weatherrain``."""
+    changed = {f.name: getattr(world, f.name) for f in fields(World)}
+    plain = World()
+    return "".join(f"-{k}{v}" for k, v in changed.items() if v != getattr(plain, k))
+
+
+def scenario_note(result: RouteResult) -> str:
+    """What became of the route's scenario, for the line about it."""
+    if result.scenario_success is None:
+        return ""
+    return f", {result.scenario}: {'mastered' if result.scenario_success else 'not mastered'}"
 
 
 def main(args: Args) -> None:
@@ -84,6 +123,7 @@ def main(args: Args) -> None:
         console.print(
             f"[{done}/{len(tasks)}] {r.town} route {r.route}: {r.outcome}, "
             f"{r.route_completion:.0f} % of {r.length_m:.0f} m, {r.red_lights} red lights"
+            f"{scenario_note(r)}"
         )
 
     drives = evaluate(tasks, args.driver, model, planner, args.processes, progress)
@@ -94,6 +134,8 @@ def main(args: Args) -> None:
     )  # fmt: skip
     console.print(route_table(drives, planner.deadline_ms, f"{args.driver} on {suite}"))
     print_summary(console, report["summary"])
+    for name, (mastered, runs) in report["summary"]["scenarios"].items():
+        console.print(f"  {name}: mastered {mastered} of {runs}")
     if args.json is not None:
         write_json(args.json, report)
         console.print(f"report: {args.json}")
