@@ -45,6 +45,14 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[RosDomain]:
         yield RosDomain(domain_id, dict(os.environ))
 
 
+@pytest.fixture(scope="module")
+def module_ros_domain() -> Iterator[RosDomain]:
+    """As ``ros_domain``, for all tests of a module; this process' own environment stays."""
+    domain_id, lock = _lock_free_domain()
+    with lock:
+        yield RosDomain(domain_id, {**os.environ, "ROS_DOMAIN_ID": str(domain_id)})
+
+
 @pytest.fixture
 def start_node(ros_domain: RosDomain) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts node processes, ``start_node("-m", MODULE, parameter=value ...)``; ends them all."""

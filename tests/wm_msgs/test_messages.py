@@ -25,7 +25,14 @@ from wm_msgs.srv import StartRoute
 
 # As published with the CARLA ROS bridge's carla_msgs.
 CONTROL_HASH = "RIHS01_4f251fa2a554e8ed996f77eb1d5b65515af1369eceb04d5122cb5761f7801be3"
-PACKAGES = ("ackermann_msgs", "carla_msgs", "derived_object_msgs", "tf2_msgs", "wm_msgs")
+PACKAGES = (
+    "ackermann_msgs",
+    "carla_msgs",
+    "carla_waypoint_types",
+    "derived_object_msgs",
+    "tf2_msgs",
+    "wm_msgs",
+)
 DISCOVERY_S = 20.0
 
 

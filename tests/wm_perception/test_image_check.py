@@ -6,13 +6,13 @@ import numpy as np
 from sensor_msgs.msg import Image
 
 from wm_perception.image_check import FROZEN_FRAMES, ImageCheck
-from wm_perception.messages import fill_image, to_array
+from wm_perception.messages import to_array
+from wm_perception.node_tools import header
+from wm_sim.bridge_sensor_messages import rgb_image
 
 
 def picture(value: int, width: int = 4) -> Image:
-    message = Image()
-    fill_image(message, np.full((3, width, 3), value, np.uint8))
-    return message
+    return rgb_image(header(0), np.full((3, width, 3), value, np.uint8))
 
 
 def test_changing_pictures_are_fine():

@@ -14,4 +14,4 @@ from wm_perception.node_tools import run
 from wm_sim.bridge_node import BridgeNode
 
 if __name__ == "__main__":
-    sys.exit(run(partial(BridgeNode, FakeSource), poll=lambda bridge: bridge.loop.poll()))
+    sys.exit(run(partial(BridgeNode, FakeSource), poll=lambda bridge: bridge.poll()))

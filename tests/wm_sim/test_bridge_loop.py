@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+from bridge_fakes import fake
 from carla_msgs.msg import CarlaEgoVehicleControl
 
 from wm_dynamics.errors import UserError
@@ -14,28 +12,25 @@ from wm_perception.messages import stamp_ns
 from wm_perception.node_tools import time_message
 from wm_sim.bridge_config import BridgeConfig
 from wm_sim.bridge_loop import FULL_BRAKE, PAUSE, PLAY, STEP_ONCE, BridgeLoop
-from wm_sim.bridge_publisher import EGO_ID
-
-_spec = importlib.util.spec_from_file_location(
-    "fake_source", Path(__file__).with_name("fake_source.py")
-)
-fake = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fake)
+from wm_sim.bridge_publisher import BridgePublisher
+from wm_sim.world import World
 
 
 class Bench:
     """A loop over the fake source, with a clock set by hand and everything published kept."""
 
-    def __init__(self, image: bool = False, start: bool = True, **parameters):
+    def __init__(self, start: bool = True, **parameters):
         self.now = 100.0
         self.sent: list[tuple[str, object]] = []
-        self.source = fake.FakeSource(image=image)
-        self.loop = BridgeLoop(
+        self.source = fake.FakeSource()
+        config = BridgeConfig(**parameters)
+        out = BridgePublisher(
+            config,
             self.source,
-            BridgeConfig(**parameters),
             lambda key, message: self.sent.append((key, message)),
-            now=lambda: self.now,
+            wanted=lambda key: True,
         )
+        self.loop = BridgeLoop(self.source, config, out, now=lambda: self.now)
         if start:
             self.loop.start_route(0, 0, 0, "default")
             self.loop.poll()
@@ -193,7 +188,7 @@ def test_real_time_brakes_half_a_second_after_the_last_command():
 
 
 def test_what_is_published_and_in_which_order():
-    bench = Bench(image=True)
+    bench = Bench()
     keys = bench.topics()
     assert keys[:6] == [
         "status",
@@ -207,7 +202,7 @@ def test_what_is_published_and_in_which_order():
     assert first_frame[:3] == ["status", "clock", "traffic_lights_status"]
     assert first_frame[-1] == "odometry"
     assert {"speedometer", "vehicle_status", "objects", "ego_objects", "tf"} <= set(first_frame)
-    assert {"image", "camera_info"} <= set(first_frame)
+    assert {"actor_list", "carla_markers", "carla_markers_static"} <= set(first_frame)
     bench.sent.clear()
     for _ in range(3):
         bench.command()
@@ -215,30 +210,26 @@ def test_what_is_published_and_in_which_order():
     assert bench.topics().count("collision") == bench.topics().count("lane_invasion") == 1
     assert stamp_ns(bench.last("collision").header.stamp) == 2 * fake.DT_NS
     assert "map" not in bench.topics()
+    assert "carla_markers_static" not in bench.topics()
 
 
 def test_contents():
-    bench = Bench(image=True)
+    bench = Bench()
     bench.command(throttle=1.0)
     bench.loop.poll()
     stamp = fake.DT_NS
-    for key in ("odometry", "vehicle_status", "objects", "image", "camera_info"):
+    for key in ("odometry", "vehicle_status", "objects"):
         assert stamp_ns(bench.last(key).header.stamp) == stamp
     assert stamp_ns(bench.last("clock").clock) == stamp
     frames = {k: bench.last(k).header.frame_id for k in ("odometry", "vehicle_status", "objects")}
     assert set(frames.values()) == {"map"}
     assert bench.last("odometry").child_frame_id == "ego_vehicle"
-    assert bench.last("image").header.frame_id == "ego_vehicle/rgb_front"
-    assert bench.last("image").encoding == "bgra8"
-    assert list(bench.last("image").data[:4]) == [30, 20, 10, 255]
-    info = bench.last("camera_info")
-    assert (info.k[0], info.k[2], info.k[5]) == (pytest.approx(3.0), 3.0, 2.0)
     assert bench.last("speedometer").data == pytest.approx(0.3)
     assert bench.last("vehicle_status").velocity == pytest.approx(0.3)
     assert bench.last("vehicle_status").acceleration.linear.x == pytest.approx(3.0)
-    assert [o.id for o in bench.last("objects").objects] == [EGO_ID, 7]
+    assert [o.id for o in bench.last("objects").objects] == [fake.EGO_ID, 7]
     assert [o.id for o in bench.last("ego_objects").objects] == [7]
-    assert bench.last("vehicle_info").id == EGO_ID
+    assert bench.last("vehicle_info").id == fake.EGO_ID
     assert len(bench.last("vehicle_info").wheels) == 4
     assert bench.last("vehicle_info").wheels[0].position.y > 0  # front left, y left
     route = bench.last("waypoints")
@@ -254,7 +245,7 @@ def test_time_goes_on_from_episode_to_episode():
     before = bench.loop.stamp_ns
     bench.command(throttle=1.0)
     started = bench.loop.start_route(1, 5, 2, "other")
-    assert bench.source.episodes[-1] == (1, 5, 2, "other")
+    assert bench.source.episodes[-1] == (1, 5, 2, "other", World())
     assert started.stamp_ns == before + fake.DT_NS
     assert started.length_m == 120.0
     bench.command(throttle=1.0, at_ns=before)  # an answer to the old episode

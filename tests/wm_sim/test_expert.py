@@ -11,7 +11,8 @@ import pytest
 from wm_perception.frame import LightBox, LightState, Objects, SceneFrame
 from wm_perception.route import Route, RouteTracker
 from wm_perception.scene import Scene, ran_red_light
-from wm_sim.expert import Expert, ExpertStyle, idm_accel
+from wm_sim.expert import Expert, ExpertStyle
+from wm_sim.expert_speed import idm_accel
 from wm_sim.vehicle import Vehicle, VehicleState
 
 LIGHT = 7
@@ -68,7 +69,8 @@ def test_keeps_straight_and_reaches_its_cruising_speed():
 
 
 def test_stops_behind_a_standing_car():
-    egos, _ = drive(straight(), 15.0, objects=car_at(40.0))
+    # Red, so that it is a queue: anything else would be passed after a while.
+    egos, _ = drive(straight(), 15.0, objects=car_at(40.0), light=LightState.RED)
     assert abs(egos[-1].speed_mps) < 0.3
     gap = 40.0 - egos[-1].x - 4.5
     assert 0.5 < gap < 6.0

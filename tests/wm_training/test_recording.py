@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
@@ -17,6 +18,7 @@ from wm_perception.frame import Command, EgoState, LightState, SceneFrame
 from wm_perception.sync import FrameAssembler
 from wm_perception.topics import topic
 from wm_sim import bridge_messages as build
+from wm_sim.bridge_objects import object_arrays
 from wm_training.bag_writer import BagWriter
 from wm_training.recording import BagReader, find_role, read_frames, repair
 
@@ -171,7 +173,7 @@ def test_frames_from_a_bag(tmp_path):
             build.light_status(frame.light_states),
             build.speedometer(ego),
             build.vehicle_status(stamp, ego),
-            build.object_arrays(frame, 9, k)[0],
+            object_arrays(frame, 9, k, np.zeros((len(frame.objects), 2)), frame.stamp_ns)[0],
             build.odometry(stamp, ego, "hero"),
         )
         for index, (key, message) in enumerate(zip(keys, messages, strict=True)):

@@ -103,6 +103,7 @@ def test_tree_has_the_expected_packages() -> None:
     assert names == {
         "ackermann_msgs",
         "carla_msgs",
+        "carla_waypoint_types",
         "derived_object_msgs",
         "tf2_msgs",
         "wm_msgs",

@@ -17,7 +17,14 @@ from wm_build.layout import ros_files
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = Path(sys.prefix)
 PYTHON_PACKAGES = ("wm_dynamics", "wm_perception", "wm_planner", "wm_sim", "wm_training")
-MESSAGE_PACKAGES = ("ackermann_msgs", "carla_msgs", "derived_object_msgs", "tf2_msgs", "wm_msgs")
+MESSAGE_PACKAGES = (
+    "ackermann_msgs",
+    "carla_msgs",
+    "carla_waypoint_types",
+    "derived_object_msgs",
+    "tf2_msgs",
+    "wm_msgs",
+)
 EXECUTABLES = (
     "wm_perception/perception_node",
     "wm_planner/gate_node",

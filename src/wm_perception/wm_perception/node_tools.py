@@ -25,7 +25,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
 from wm_dynamics.errors import UserError
-from wm_perception.topics import FRAME_KEYS, UNSTAMPED_KEYS, topic
+from wm_perception.topics import FRAME_KEYS, UNSTAMPED_KEYS, Topic, service, topic
 
 POLL_S = 0.1
 SILENCE_S = 0.5
@@ -76,29 +76,40 @@ def parameters(node: Node, model: type[Model]) -> Model:
     return config
 
 
-def publisher(node: Node, key: str, role: str, depth: int = 0):
-    """A publisher for a topic of the table, which keeps ``depth`` samples if given."""
-    entry = topic(key)
+def publisher(node: Node, key: str | Topic, role: str, depth: int = 0):
+    """A publisher for a topic, or a key of the table, which keeps ``depth`` samples if given."""
+    entry = topic(key) if isinstance(key, str) else key
     return node.create_publisher(entry.message_type(), entry.name(role), entry.publisher_qos(depth))
 
 
 def subscription(
-    node: Node, key: str, role: str, callback: Callable[..., None], name: str = "", depth: int = 0
+    node: Node,
+    key: str | Topic,
+    role: str,
+    callback: Callable[..., None],
+    name: str = "",
+    depth: int = 0,
 ):
-    """A subscription to a topic of the table.
+    """A subscription to a topic.
 
     Args:
         node: the node.
-        key: topic key.
+        key: the topic, or its key in the table.
         role: role name of the ego vehicle.
         callback: takes the message, or the message and its info.
         name: another name than the table's, if given.
         depth: other number of samples kept than the table's, if given.
     """
-    entry = topic(key)
+    entry = topic(key) if isinstance(key, str) else key
     return node.create_subscription(
         entry.message_type(), name or entry.name(role), callback, entry.subscriber_qos(depth)
     )
+
+
+def serve(node: Node, key: str, role: str, callback: Callable[[Any, Any], Any]):
+    """A service of the table; ``callback`` takes request and response and returns the response."""
+    entry = service(key)
+    return node.create_service(entry.service_type(), entry.name(role), callback)
 
 
 def steady_timer(node: Node, period_s: float, callback: Callable[[], None]):

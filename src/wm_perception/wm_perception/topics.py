@@ -1,4 +1,4 @@
-"""The one table of ROS topics: name, type, QoS and who publishes it.
+"""The one table of ROS topics and services: name, type, QoS and who publishes it.
 
 Names and QoS of the vehicle interface are those of carla-ros-bridge: every endpoint is reliable,
 keeps the last ``depth`` samples and is volatile unless it is latched (transient local). The stack
@@ -88,6 +88,9 @@ class Topic:
 
 _EGO = "/carla/{role}/"
 _CONTROL = "carla_msgs/msg/CarlaEgoVehicleControl"
+_MARKERS = "visualization_msgs/msg/MarkerArray"
+_POSE, _TWIST = "geometry_msgs/msg/Pose", "geometry_msgs/msg/Twist"
+_WEATHER = "carla_msgs/msg/CarlaWeatherParameters"
 
 TOPICS: tuple[Topic, ...] = (
     # World.
@@ -109,6 +112,9 @@ TOPICS: tuple[Topic, ...] = (
         latched=True,
     ),
     Topic("tf", "/tf", "tf2_msgs/msg/TFMessage", depth=100),
+    Topic("actor_list", "/carla/actor_list", "carla_msgs/msg/CarlaActorList"),
+    Topic("carla_markers", "/carla/markers", _MARKERS),
+    Topic("carla_markers_static", "/carla/markers/static", _MARKERS, depth=1, latched=True),
     # Ego vehicle.
     Topic("vehicle_info", _EGO + "vehicle_info", "carla_msgs/msg/CarlaEgoVehicleInfo", 1, True),
     Topic("waypoints", _EGO + "waypoints", "nav_msgs/msg/Path", 1, True),
@@ -125,6 +131,8 @@ TOPICS: tuple[Topic, ...] = (
         best_effort=True,
     ),
     Topic("odometry", _EGO + "odometry", "nav_msgs/msg/Odometry"),
+    # Of the embedded simulator only: what its bridge does wrong on purpose.
+    Topic("faults", "/wm_sim/faults", "wm_msgs/msg/FaultArray", 1, True),
     # Inputs of the source.
     Topic("vehicle_control_cmd", _EGO + "vehicle_control_cmd", _CONTROL, publisher="stack"),
     Topic(
@@ -141,7 +149,25 @@ TOPICS: tuple[Topic, ...] = (
         latched=True,
         publisher="user",
     ),
+    Topic(
+        "ackermann_cmd",
+        _EGO + "ackermann_cmd",
+        "ackermann_msgs/msg/AckermannDrive",
+        publisher="user",
+    ),
+    Topic("enable_autopilot", _EGO + "enable_autopilot", "std_msgs/msg/Bool", publisher="user"),
+    Topic("set_transform", _EGO + "control/set_transform", _POSE, publisher="user"),
+    Topic("set_target_velocity", _EGO + "control/set_target_velocity", _TWIST, publisher="user"),
+    Topic("goal", _EGO + "goal", "geometry_msgs/msg/PoseStamped", publisher="user"),
     Topic("carla_control", "/carla/control", "carla_msgs/msg/CarlaControl", publisher="user"),
+    Topic("weather_control", "/carla/weather_control", _WEATHER, publisher="user"),
+    Topic("debug_marker", "/carla/debug_marker", _MARKERS, publisher="user"),
+    Topic(
+        "initialpose",
+        "/initialpose",
+        "geometry_msgs/msg/PoseWithCovarianceStamped",
+        publisher="user",
+    ),
     # The stack's own. Depth 1 on the control path: only the newest frame is worth acting on.
     Topic("latent", "/wm/latent", "wm_msgs/msg/Latent", 1, publisher="stack"),
     Topic(
@@ -161,12 +187,67 @@ TOPICS: tuple[Topic, ...] = (
         "wm_msgs/msg/ImaginedRollouts",
         publisher="stack",
     ),
-    Topic("markers", "/wm/markers", "visualization_msgs/msg/MarkerArray", publisher="stack"),
+    Topic("markers", "/wm/markers", _MARKERS, publisher="stack"),
     Topic("safety_state", "/wm/safety_state", "wm_msgs/msg/SafetyState", publisher="stack"),
     Topic("diagnostics", "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", publisher="stack"),
 )
 
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the source.
+
+    Attributes:
+        key: the name the code uses.
+        template: service name; ``{role}`` stands for the role name of the ego vehicle.
+        type_name: ``package/srv/Type``.
+    """
+
+    key: str
+    template: str
+    type_name: str
+
+    def name(self, role: str = DEFAULT_ROLE) -> str:
+        """The service's name for a role name."""
+        return self.template.format(role=role)
+
+    def service_type(self) -> type:
+        """The rclpy service class.
+
+        Raises:
+            ImportError: the message package is not installed.
+        """
+        package, _, name = self.type_name.split("/")
+        return getattr(importlib.import_module(f"{package}.srv"), name)
+
+
+_WAYPOINTS = "/carla_waypoint_publisher/{role}/"
+
+SERVICES: tuple[Service, ...] = (
+    Service("spawn_object", "/carla/spawn_object", "carla_msgs/srv/SpawnObject"),
+    Service("destroy_object", "/carla/destroy_object", "carla_msgs/srv/DestroyObject"),
+    Service("get_blueprints", "/carla/get_blueprints", "carla_msgs/srv/GetBlueprints"),
+    Service("get_waypoint", _WAYPOINTS + "get_waypoint", "carla_waypoint_types/srv/GetWaypoint"),
+    Service(
+        "get_actor_waypoint",
+        _WAYPOINTS + "get_actor_waypoint",
+        "carla_waypoint_types/srv/GetActorWaypoint",
+    ),
+    Service("start_route", START_ROUTE_SERVICE, "wm_msgs/srv/StartRoute"),
+    Service("set_faults", "/wm_sim/set_faults", "wm_msgs/srv/SetFaults"),
+)
+
 _BY_KEY = {topic.key: topic for topic in TOPICS}
+_SERVICE_BY_KEY = {service.key: service for service in SERVICES}
+
+
+def service(key: str) -> Service:
+    """The service called ``key``.
+
+    Raises:
+        KeyError: no such key.
+    """
+    return _SERVICE_BY_KEY[key]
 
 
 def topic(key: str) -> Topic:
@@ -202,7 +283,7 @@ FRAME_KEYS: tuple[str, ...] = (
 UNSTAMPED_KEYS: tuple[str, ...] = ("speedometer", "traffic_lights_status")
 
 # What a recording holds by default, in subscription order; the image only when asked for.
-RECORDED_KEYS: tuple[str, ...] = ("clock", "vehicle_control_cmd", *FRAME_KEYS)
+RECORDED_KEYS: tuple[str, ...] = ("clock", "faults", "vehicle_control_cmd", *FRAME_KEYS)
 
 
 def key_of(name: str, role: str = DEFAULT_ROLE) -> str | None:

@@ -70,7 +70,22 @@ CONFIG_FILES = (
         "bridge.yaml",
         "Embedded simulator behind the topics of carla-ros-bridge.",
         "wm_sim.bridge_config:BridgeConfig",
-        ("role_name", "town", "suite", "route", "seed", "traffic", "wait_for_start"),
+        (
+            "role_name",
+            "town",
+            "suite",
+            "route",
+            "seed",
+            "traffic",
+            "trucks",
+            "cyclists",
+            "pedestrians",
+            "parked",
+            "weather",
+            "scenario",
+            "sensors",
+            "wait_for_start",
+        ),
     ),
 )
 

@@ -54,8 +54,20 @@ class DriveOptions(BaseModel):
     route: int = Field(0, ge=0, description="index in that list (embedded source)")
     seed: int = Field(0, ge=0, description="of traffic (embedded source) and planner")
     traffic: int = Field(0, ge=0, description="number of other cars (embedded source)")
+    trucks: int = Field(0, ge=0, description="lorries and vans besides (embedded source)")
+    cyclists: int = Field(0, ge=0, description="on the road (embedded source)")
+    pedestrians: int = Field(0, ge=0, description="on pavements, crossings (embedded source)")
+    parked: int = Field(0, ge=0, description="cars parked at the kerb (embedded source)")
+    weather: str = Field("day", description="preset of the weather (embedded source)")
+    scenario: str = Field("", description="staged on the route, empty: none (embedded source)")
+    sensors: str = Field(
+        "front", description="front camera, full rig, or an objects.json (embedded source)"
+    )
     synchronous: bool = Field(True, description="lockstep; false: real time (embedded source)")
     camera: bool = Field(True, description="publish the front camera (embedded source)")
+    faults: str = Field(
+        "", description="FAULT[,FAULT...] injected into topics, docs/faults.md (embedded source)"
+    )
     wait_for_start: bool = Field(
         False, description="stay paused until /wm_sim/start_route is called (embedded source)"
     )
@@ -164,8 +176,10 @@ def _planning_nodes(options: DriveOptions, role: dict, model_dir: Path) -> list[
 
 
 def _bridge(options: DriveOptions) -> NodeSpec:
-    chosen = ("town", "suite", "route", "seed", "traffic", "role_name", "synchronous", "camera")
-    parameters = {name: getattr(options, name) for name in (*chosen, "wait_for_start")}
+    world = ("trucks", "cyclists", "pedestrians", "parked", "weather", "scenario")
+    episode = ("town", "suite", "route", "seed", "traffic", *world)
+    chosen = (*episode, "role_name", "synchronous", "sensors", "camera", "faults", "wait_for_start")
+    parameters = {name: getattr(options, name) for name in chosen}
     # The name that carla-ros-bridge has, because a node must not be able to tell.
     return _node(
         "bridge",
@@ -257,6 +271,8 @@ def notes(options: DriveOptions) -> list[str]:
         found.append(NATIVE_NOTE.format(topics=topics))
     if options.source != "embedded" and options.wait_for_start:
         found.append("wait_for_start has no effect: only the embedded source can be started")
+    if options.source != "embedded" and options.faults:
+        found.append("faults have no effect: only the embedded source injects them")
     if options.source == "carla_native" and options.role_name == "ego_vehicle":
         found.append("CARLA's native interface usually calls the vehicle 'hero': role_name:=hero")
     if options.rviz and not shutil.which("rviz2"):

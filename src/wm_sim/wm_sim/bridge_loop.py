@@ -12,15 +12,17 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 from wm_dynamics.errors import UserError
 from wm_perception.conventions import from_vehicle_control
 from wm_perception.frame import Command, SceneFrame
 from wm_perception.messages import stamp_ns as to_ns
-from wm_perception.scene import Scene
+from wm_perception.route import Route
 from wm_sim.bridge_config import BridgeConfig
+from wm_sim.bridge_messages import truncated
 from wm_sim.bridge_publisher import BridgePublisher
+from wm_sim.bridge_source import BridgeSource
+from wm_sim.world import World
 
 PLAY, PAUSE, STEP_ONCE = 0, 1, 2
 PAUSED_STATUS_S = 0.5
@@ -30,19 +32,8 @@ LATE_GRACE_S = 0.1
 FIRST_ANSWER_S = 10.0
 STAMP_TOLERANCE_NS = 1_000_000
 FULL_BRAKE = Command(0.0, -1.0)
-
-
-class FrameSource(Protocol):
-    """What the loop needs of a simulator."""
-
-    def start_route(self, route_index: int, seed: int, traffic: int, suite: str) -> Scene:
-        """Begin an episode."""
-
-    def frame(self) -> SceneFrame:
-        """The current frame."""
-
-    def step(self, command: Command) -> SceneFrame:
-        """Advance one frame."""
+# Pedals and steering beyond this are no rounding errors: whoever sends them is broken.
+ABSURD_CONTROL = 10.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ class Started:
 
 
 class BridgeLoop:
-    """Drives a :class:`FrameSource` and publishes what it shows.
+    """Drives a :class:`BridgeSource` and publishes what it shows.
 
     Attributes:
         running: frames are produced.
@@ -62,37 +53,34 @@ class BridgeLoop:
         timeouts: lockstep frames that no command answered.
         overruns: real-time frames that came more than one period late.
         braked: steps in which the watchdog braked.
-        rejected: commands that were not finite.
+        rejected: commands that were not finite, or absurd.
         unexpected: commands that came when one had already been taken for the frame.
+        seed: of the episode.
+        episode_ns: stamp of its first frame.
     """
 
     def __init__(
         self,
-        source: FrameSource,
+        source: BridgeSource,
         config: BridgeConfig,
-        publish: Callable[[str, Any], None],
-        wanted: Callable[[str], bool] = lambda key: True,
+        out: BridgePublisher,
         now: Callable[[], float] = time.monotonic,
-        fov_deg: float = 90.0,
     ):
         """Set up a loop that is paused until :meth:`start_route`.
 
         Args:
             source: the simulator.
             config: parameters.
-            publish: takes topic key and message.
-            wanted: whether somebody listens to a topic key; big messages are built only then.
+            out: sends what there is to send.
             now: steady clock, s.
-            fov_deg: horizontal field of view of the camera.
         """
-        self._source, self._config = source, config
-        self._out = BridgePublisher(config, publish, wanted, fov_deg)
+        self._source, self._config, self._out = source, config, out
         self._now = now
         self.running = False
         self.ticks = self.timeouts = self.overruns = self.braked = 0
         self.rejected = self.unexpected = 0
         self._frame: SceneFrame | None = None
-        self._offset_ns = self._episode_ns = 0
+        self._offset_ns = self.episode_ns = self.seed = 0
         self._number = 0
         self._override = False
         self._pause_after = False
@@ -110,7 +98,13 @@ class BridgeLoop:
     # Episodes and run state.
 
     def start_route(
-        self, route: int, seed: int, traffic: int, suite: str, patient: bool = False
+        self,
+        route: int,
+        seed: int,
+        traffic: int,
+        suite: str,
+        world: World | None = None,
+        patient: bool = False,
     ) -> Started:
         """Pause, begin an episode, publish its latched topics; :meth:`poll` then runs it.
 
@@ -119,6 +113,7 @@ class BridgeLoop:
             seed: of the traffic.
             traffic: number of other cars.
             suite: route list.
+            world: what else there is; an empty, dry day by default.
             patient: in lockstep, send the first frame again while nothing answers it, for at most
                 ``FIRST_ANSWER_S``, before time goes on. A subscriber that the middleware has not
                 matched yet loses the first frame, and the episode would begin differently.
@@ -126,11 +121,11 @@ class BridgeLoop:
         Raises:
             UserError: there is no such route; what ran before goes on.
         """
-        last_ns = self.stamp_ns if self._frame else None
+        last_ns = self._frame.stamp_ns + self._offset_ns if self._frame else None
         was_running = self.running
         self._set_running(False)
         try:
-            scene = self._source.start_route(route, seed, traffic, suite)
+            scene = self._source.start_route(route, seed, traffic, suite, world or World())
         except UserError:
             self._set_running(was_running)
             raise
@@ -138,7 +133,8 @@ class BridgeLoop:
         if last_ns is not None:  # time never goes back, whatever the simulator's clock does
             dt_ns = round(self._config.frame_dt * 1e9)
             self._offset_ns = max(0, last_ns + dt_ns - self._frame.stamp_ns)
-        self._episode_ns = self.stamp_ns
+        self.episode_ns, self.seed = self.stamp_ns, seed
+        self._source.autopilot = False
         self._out.scene(scene, self.stamp_ns)
         self._forget_command()
         self._fresh = True
@@ -156,7 +152,16 @@ class BridgeLoop:
         """
         if self._frame is None:
             raise RuntimeError("start a route first")
-        return self._frame.stamp_ns + self._offset_ns
+        return truncated(self._frame.stamp_ns + self._offset_ns)
+
+    @property
+    def started(self) -> bool:
+        """An episode has begun."""
+        return self._frame is not None
+
+    def reroute(self, route: Route) -> None:
+        """Publish another path for the current episode."""
+        self._out.route(route, self.stamp_ns)
 
     def _set_running(self, running: bool) -> None:
         self.running = running
@@ -178,19 +183,32 @@ class BridgeLoop:
         """The manual override flag."""
         self._override = manual
 
+    @property
+    def overridden(self) -> bool:
+        """Commands count only from the manual topic."""
+        return self._override
+
+    def on_autopilot(self, enabled: bool) -> None:
+        """The rule-based expert drives; time goes on at its own pace and commands do nothing."""
+        self._source.autopilot = enabled
+        if self._config.synchronous:
+            self._due_s = self._now() + self._period_s
+
     def on_command(self, message, manual: bool = False) -> None:
         """CarlaEgoVehicleControl from the stack, or from the manual topic."""
         stamp = to_ns(message.header.stamp)
         if manual != self._override or self._frame is None:
             return
-        if stamp and stamp < self._episode_ns - STAMP_TOLERANCE_NS:
+        if stamp and stamp < self.episode_ns - STAMP_TOLERANCE_NS:
             return  # an answer to the episode before
         values = message.throttle, message.steer, message.brake
-        if not all(map(math.isfinite, values)):
+        if not all(abs(value) <= ABSURD_CONTROL for value in values):  # a NaN fails too
             self.rejected += 1
             return
         brake = 1.0 if message.hand_brake else message.brake
-        self._command = from_vehicle_control(message.throttle, message.steer, brake)
+        self._command = from_vehicle_control(
+            message.throttle, message.steer, brake, message.reverse
+        )
         self._command_ns = self.stamp_ns
         if self._fresh:
             return
@@ -213,10 +231,11 @@ class BridgeLoop:
             self._fresh = False
             self._show(now)
         elif self._config.synchronous:
-            if not self._answered and now >= self._due_s and now < self._patient_until_s:
+            free = self._answered or self._source.autopilot
+            if not free and now >= self._due_s and now < self._patient_until_s:
                 self._show(now)
             elif self._answered or now >= self._due_s:
-                self.timeouts += not self._answered
+                self.timeouts += not free
                 self._tick()
         elif now >= self._due_s:
             if now > self._due_s + self._period_s:
@@ -228,7 +247,7 @@ class BridgeLoop:
     @property
     def _period_s(self) -> float:
         """Wall time until the next tick when no command comes."""
-        if self._config.synchronous:
+        if self._config.synchronous and not self._source.autopilot:
             return self._config.command_wait_s
         return self._config.frame_dt / self._config.realtime_factor
 
@@ -248,7 +267,7 @@ class BridgeLoop:
 
     def _silent(self) -> bool:
         """No command for so long (simulated time) that the watchdog brakes."""
-        if self._command_ns is None or self._config.watchdog_s == 0:
+        if self._source.autopilot or self._command_ns is None or self._config.watchdog_s == 0:
             return False
         age_s = (self.stamp_ns - self._command_ns) * 1e-9
         return age_s >= self._config.watchdog_s - 0.5 * self._config.frame_dt

@@ -1,10 +1,14 @@
-"""Scene frames to ROS messages, as carla-ros-bridge would have published them."""
+"""Scene frames to ROS messages, as carla-ros-bridge would have published them.
+
+What carla-ros-bridge does wrong and a client must survive is done the same way here: stamps are
+truncated float seconds, covariances are zero, the collision impulse keeps CARLA's left-handed axes
+and wheel radii are in centimetres.
+"""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 from carla_msgs.msg import (
     CarlaBoundingBox,
     CarlaCollisionEvent,
@@ -20,28 +24,42 @@ from carla_msgs.msg import (
     CarlaTrafficLightStatusList,
     CarlaWorldInfo,
 )
-from derived_object_msgs.msg import Object, ObjectArray
-from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, TransformStamped, Vector3
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Vector3
 from nav_msgs.msg import Odometry, Path
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image
-from shape_msgs.msg import SolidPrimitive
 from std_msgs.msg import Float32, String
-from tf2_msgs.msg import TFMessage
 
 from wm_perception.conventions import quaternion_from_yaw, to_vehicle_control
-from wm_perception.frame import Command, EgoState, LightBox, LightState, SceneFrame
-from wm_perception.messages import fill_image
+from wm_perception.frame import (
+    Command,
+    Contact,
+    EgoState,
+    LightBox,
+    LightState,
+    ObjectClass,
+    SceneFrame,
+)
 from wm_perception.node_tools import header, time_message
-from wm_perception.scene import Scene
-from wm_perception.topics import CAMERA
-from wm_sim.vehicle import FRONT_M, MASS_KG, MAX_STEER_RAD, REAR_M
+from wm_perception.route import Route
+from wm_sim.single_track import (
+    FRICTION,
+    FRONT_M,
+    MASS_KG,
+    MAX_BRAKE_MPS2,
+    MAX_STEER_RAD,
+    REAR_M,
+)
 
-EGO_HEIGHT_M, OBJECT_HEIGHT_M = 1.5, 1.5
 HALF_TRACK_M, WHEEL_RADIUS_CM = 0.77, 33.0
 TRIGGER_HEIGHT_M = 3.0
-WALKER_LENGTH_M = 1.2
-EGO_TYPE = "vehicle.bmw.320i"
+NS_PER_S = 1_000_000_000
+
+
+def truncated(stamp_ns: int) -> int:
+    """A stamp (ns) as carla-ros-bridge cuts it out of float seconds: up to 1 ns low."""
+    seconds = stamp_ns / NS_PER_S
+    whole = int(seconds)
+    return whole * NS_PER_S + int((seconds - whole) * NS_PER_S)
 
 
 def quaternion(yaw: float) -> Quaternion:
@@ -62,7 +80,13 @@ def control(command: Command) -> CarlaEgoVehicleControl:
         ValueError: the command is not finite.
     """
     throttle, steer, brake = to_vehicle_control(command)
-    return CarlaEgoVehicleControl(throttle=throttle, steer=steer, brake=brake)
+    return CarlaEgoVehicleControl(
+        throttle=throttle,
+        steer=steer,
+        brake=brake,
+        reverse=command.reverse,
+        gear=-1 if command.reverse else 1,
+    )
 
 
 def clock(stamp_ns: int) -> Clock:
@@ -90,9 +114,8 @@ def map_text(opendrive: str) -> String:
     return String(data=opendrive)
 
 
-def path(scene: Scene, stamp_ns: int) -> Path:
+def path(route: Route, stamp_ns: int) -> Path:
     """The route, 1 m spacing, empty headers in the poses as carla_waypoint_publisher sends them."""
-    route = scene.route
     poses = [
         PoseStamped(pose=pose(x, y, yaw))
         for (x, y), yaw in zip(route.points, route.headings, strict=True)
@@ -125,18 +148,27 @@ def light_status(states: dict[int, LightState]) -> CarlaTrafficLightStatusList:
     )
 
 
-def vehicle_info(ego_id: int, role: str) -> CarlaEgoVehicleInfo:
+def vehicle_info(ego_id: int, ego_type: str, role: str) -> CarlaEgoVehicleInfo:
     """Constants of the ego vehicle; wheels FL, FR, RL, RR, radius in cm."""
     wheels = [
         CarlaEgoVehicleInfoWheel(
+            tire_friction=FRICTION,
             max_steer_angle=MAX_STEER_RAD if x > 0 else 0.0,
             radius=WHEEL_RADIUS_CM,
+            max_brake_torque=MAX_BRAKE_MPS2 * MASS_KG / 4 * WHEEL_RADIUS_CM / 100,
             position=Vector3(x=x, y=y, z=WHEEL_RADIUS_CM / 100),
         )
         for x in (FRONT_M, -REAR_M)
         for y in (HALF_TRACK_M, -HALF_TRACK_M)
     ]
-    return CarlaEgoVehicleInfo(id=ego_id, type=EGO_TYPE, rolename=role, wheels=wheels, mass=MASS_KG)
+    return CarlaEgoVehicleInfo(
+        id=ego_id,
+        type=ego_type,
+        rolename=role,
+        wheels=wheels,
+        use_gear_autobox=True,
+        mass=MASS_KG,
+    )
 
 
 def odometry(stamp_ns: int, ego: EgoState, role: str) -> Odometry:
@@ -146,14 +178,6 @@ def odometry(stamp_ns: int, ego: EgoState, role: str) -> Odometry:
     message.twist.twist.linear.x = float(ego.speed_mps)
     message.twist.twist.angular.z = float(ego.yaw_rate_radps)
     return message
-
-
-def transform(stamp_ns: int, ego: EgoState, role: str) -> TFMessage:
-    """map -> ego vehicle."""
-    item = TransformStamped(header=header(stamp_ns), child_frame_id=role)
-    item.transform.translation = Vector3(x=float(ego.x), y=float(ego.y))
-    item.transform.rotation = quaternion(ego.yaw)
-    return TFMessage(transforms=[item])
 
 
 def speedometer(ego: EgoState) -> Float32:
@@ -173,82 +197,20 @@ def vehicle_status(stamp_ns: int, ego: EgoState) -> CarlaEgoVehicleStatus:
     return message
 
 
-def _object(header_, identity: int, at, velocity, size, height: float, age: int) -> Object:
-    length, width = float(size[0]), float(size[1])
-    item = Object(
-        header=header_,
-        id=identity,
-        object_classified=True,
-        pose=pose(*at),
-        shape=SolidPrimitive(type=SolidPrimitive.BOX, dimensions=[length, width, height]),
-        classification=(
-            Object.CLASSIFICATION_PEDESTRIAN
-            if length < WALKER_LENGTH_M
-            else Object.CLASSIFICATION_CAR
-        ),
-        classification_certainty=255,
-        classification_age=age,
-    )
-    item.twist.linear.x, item.twist.linear.y = float(velocity[0]), float(velocity[1])
-    return item
-
-
-def object_arrays(frame: SceneFrame, ego_id: int, age: int) -> tuple[ObjectArray, ObjectArray]:
-    """(/carla/objects, R/objects): all road users with the ego, and without it."""
-    ego, others, head = frame.ego, frame.objects, header(frame.stamp_ns)
-    items = [
-        _object(head, int(identity), at, velocity, size, OBJECT_HEIGHT_M, age)
-        for identity, at, velocity, size in zip(
-            others.ids, others.poses, others.velocities, others.sizes, strict=True
-        )
-    ]
-    velocity = ego.speed_mps * math.cos(ego.yaw), ego.speed_mps * math.sin(ego.yaw)
-    size = ego.length, ego.width
-    own = _object(head, ego_id, ego.pose, velocity, size, EGO_HEIGHT_M, age)
-    return ObjectArray(header=head, objects=[own, *items]), ObjectArray(header=head, objects=items)
-
-
 def collision(frame: SceneFrame, role: str) -> CarlaCollisionEvent:
-    """A contact with the nearest object; the impulse (N s, CARLA axes) is mass times speed."""
-    message = CarlaCollisionEvent(header=header(frame.stamp_ns, f"{role}/collision"))
-    ego, others = frame.ego, frame.objects
-    impulse = MASS_KG * abs(ego.speed_mps)
-    away = -math.cos(ego.yaw), -math.sin(ego.yaw)
-    if len(others):
-        offsets = ego.pose[:2] - others.poses[:, :2]
-        distances = (offsets**2).sum(1) ** 0.5
-        nearest = int(distances.argmin())
-        message.other_actor_id = int(others.ids[nearest])
-        away = tuple(offsets[nearest] / max(distances[nearest], 1e-6))
-    message.normal_impulse = Vector3(x=float(impulse * away[0]), y=float(-impulse * away[1]))
-    return message
+    """A contact; the impulse (N s) is that on the ego, in CARLA's axes (y to the right)."""
+    contact = frame.contact or Contact(0, ObjectClass.UNKNOWN, (0.0, 0.0))
+    x, y = contact.impulse
+    return CarlaCollisionEvent(
+        header=header(frame.stamp_ns, f"{role}/collision"),
+        other_actor_id=contact.other_id,
+        normal_impulse=Vector3(x=float(x), y=float(-y)),
+    )
 
 
 def lane_invasion(frame: SceneFrame, role: str) -> CarlaLaneInvasionEvent:
-    """Lane markings crossed during the frame."""
+    """Lane markings crossed during the frame; numbers are carla.LaneMarkingType's, 0 to 10."""
     return CarlaLaneInvasionEvent(
         header=header(frame.stamp_ns, f"{role}/lane_invasion"),
         crossed_lane_markings=[int(kind) for kind in frame.crossed_markings],
     )
-
-
-def camera(
-    stamp_ns: int, pixels: np.ndarray, role: str, fov_deg: float
-) -> tuple[Image, CameraInfo]:
-    """The front image (H, W, 3) uint8 RGB as bgra8, and its intrinsics."""
-    head = header(stamp_ns, f"{role}/{CAMERA}")
-    image = Image(header=head)
-    fill_image(image, pixels)
-    focal = image.width / (2.0 * math.tan(math.radians(fov_deg) / 2.0))
-    cx, cy = image.width / 2.0, image.height / 2.0
-    info = CameraInfo(
-        header=head,
-        height=image.height,
-        width=image.width,
-        distortion_model="plumb_bob",
-        d=[0.0] * 5,
-        k=[focal, 0.0, cx, 0.0, focal, cy, 0.0, 0.0, 1.0],
-        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        p=[focal, 0.0, cx, 0.0, 0.0, focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
-    )
-    return image, info

@@ -31,6 +31,7 @@ class ExpertConfig(BaseModel):
         role_name: role name of the ego vehicle.
         cruise_mps: desired speed.
         max_steer_rad: front wheel angle at full steer (1.22 for CARLA's Model 3).
+        grip: tyre friction as a fraction of a dry road's; no topic tells the weather.
         require_lights: hold frames until traffic lights are known.
     """
 
@@ -39,6 +40,7 @@ class ExpertConfig(BaseModel):
     role_name: str = Field("ego_vehicle", min_length=1)
     cruise_mps: float = Field(ExpertStyle.cruise_mps, gt=0)
     max_steer_rad: float = Field(ExpertStyle.max_steer_rad, gt=0)
+    grip: float = Field(ExpertStyle.grip, gt=0, le=1)
     require_lights: bool = True
 
 
@@ -49,7 +51,11 @@ class ExpertNode:
         self.node = create_node("wm_expert")
         config = parameters(self.node, ExpertConfig)
         self._expert = Expert(
-            ExpertStyle(cruise_mps=config.cruise_mps, max_steer_rad=config.max_steer_rad)
+            ExpertStyle(
+                cruise_mps=config.cruise_mps,
+                max_steer_rad=config.max_steer_rad,
+                grip=config.grip,
+            )
         )
         self._assembler = FrameAssembler(config.role_name, require_lights=config.require_lights)
         self._scene = None

@@ -24,7 +24,7 @@ from wm_perception.messages import MessageError, rgb_image
 from wm_perception.node_tools import FrameInput, create_node, subscription
 from wm_perception.scene import Scene
 from wm_perception.sync import FrameAssembler
-from wm_perception.topics import DEFAULT_ROLE, START_ROUTE_SERVICE
+from wm_perception.topics import DEFAULT_ROLE, START_ROUTE_SERVICE, topic
 from wm_training.evaluation import Drive
 from wm_training.pictures import Imagination, Video, compose
 from wm_training.scoring import RouteScorer
@@ -70,6 +70,7 @@ class RouteRunner:
         self.node = create_node("wm_route_runner")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
+        self._role = role
         self._assembler = FrameAssembler(role)
         self._video = Video(video, fps) if video else None
         skip = () if video else ("image",)
@@ -116,7 +117,8 @@ class RouteRunner:
         if frame is None or scene is None or self._task is None or frame.stamp_ns < self._from_ns:
             return
         if self._judge is None or self._judge.scene is not scene:
-            scorer = RouteScorer(scene, self._task.time_limit_s)
+            limits = self._task.time_limit_s, self._task.off_route_m
+            scorer = RouteScorer(scene, *limits)
             self._judge = _Judge(scene, scorer, BevPainter(scene))
         self._score(frame, self._task, self._judge)
 
@@ -197,12 +199,26 @@ class RouteRunner:
                     progress(self._judge.scorer.route_completion)
             elif time.monotonic() - last > SILENCE_S:
                 raise UserError(f"no frame for {SILENCE_S:.0f} s: {self._why_silent()}")
-        return Drive(self._judge.scorer.result(task.town, task.route), list(self._plan_ms))
+        result = self._judge.scorer.result(task.town, task.route, task.scenario)
+        return Drive(result, list(self._plan_ms))
 
     def _start_route(self, task: RouteTask, poll: Callable[[], None]) -> int:
         """Begin a route in the embedded simulator; the stamp its frames start from, ns."""
+        world = task.world
+        if not isinstance(world.weather, str):
+            raise UserError("over ROS an episode begins with a preset of the weather, by name")
         request = StartRoute.Request(
-            suite="default", route=task.route, seed=task.seed, traffic=task.traffic
+            suite=task.route_suite,
+            route=task.route,
+            seed=task.seed,
+            traffic=task.traffic,
+            trucks=world.trucks,
+            cyclists=world.cyclists,
+            pedestrians=world.pedestrians,
+            parked=world.parked,
+            weather=world.weather,
+            scenario=world.scenario,
+            listeners=self.node.count_subscribers(topic("odometry").name(self._role)),
         )
         future = self._start.call_async(request)
         if not self.spin_until(future.done, SILENCE_S, poll):

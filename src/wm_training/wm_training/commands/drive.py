@@ -12,10 +12,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from wm_planner.node_table import DriveOptions, notes
 from wm_planner.paths import DEFAULT_MODEL
+from wm_sim.faults_spec import parse_faults
+from wm_sim.world import World
 from wm_training.live import checked_options, live_graph, new_run_dir
 from wm_training.report import make_console, print_summary, route_table, write_json
 from wm_training.scoring import TIME_LIMIT_S, summarise
-from wm_training.suites import RouteTask, suite_tasks
+from wm_training.suites import RouteTask, scenario_task, suite_tasks
 
 DEADLINE_MS = 100.0
 
@@ -27,13 +29,26 @@ class Args:
     town: str = "test01"
     """Town of the embedded simulator."""
     suite: str | None = None
-    """Named suite of one town's routes; replaces --town, --routes and --traffic."""
+    """Named suite of routes; replaces --town, --routes, --traffic, --scenario and who else is
+    there."""
     routes: int = 3
     """Number of routes."""
     first_route: int = 0
     """Index of the first route in the town's list."""
     traffic: int = 20
     """Number of other cars."""
+    trucks: int = 0
+    """Lorries and vans besides."""
+    cyclists: int = 0
+    """Cyclists on the road."""
+    pedestrians: int = 0
+    """People on pavements and crossings."""
+    parked: int = 0
+    """Cars parked at the kerb."""
+    weather: str = "day"
+    """Preset of the weather, e.g. rain or night."""
+    scenario: str = ""
+    """Scenario to stage, --routes times, where it belongs; replaces --town."""
     seed: int = 0
     """Seed of traffic and planner."""
     time_limit_s: float = TIME_LIMIT_S
@@ -48,12 +63,16 @@ class Args:
     """Role name of the vehicle."""
     realtime: bool = False
     """Pace the embedded simulator in real time instead of lockstep."""
+    sensors: str = "front"
+    """Sensor rig: front (one camera), full (CARLA's example), or the path of an objects.json."""
     camera: bool = True
-    """Render the front camera."""
+    """Render cameras."""
     video: bool = True
     """Write <town>.mp4: top view, camera, model input and the imagined futures."""
     record: Path | None = None
     """Also record a bag into this new directory."""
+    fault: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Fault to inject into the embedded simulator's topics, e.g. odometry:delay:3; repeatable."""
     config_dir: Path | None = None
     """Folder of other parameter files than the shipped ones."""
     out: Path | None = None
@@ -66,7 +85,7 @@ def options_of(args: Args, town: str) -> DriveOptions:
     """The drive's options.
 
     Raises:
-        UserError: an unknown town, model, driver or source.
+        UserError: an unknown town, model, driver or source, or what is no fault.
     """
     return checked_options(
         {
@@ -78,8 +97,10 @@ def options_of(args: Args, town: str) -> DriveOptions:
             "seed": args.seed,
             "traffic": args.traffic,
             "synchronous": not args.realtime,
+            "sensors": args.sensors,
             "camera": args.camera,
             "wait_for_start": args.source == "embedded",
+            "faults": ",".join(fault.text for fault in parse_faults(args.fault)),
             "record": str(args.record) if args.record else "",
             "config_dir": str(args.config_dir) if args.config_dir else "",
         }
@@ -90,15 +111,24 @@ def tasks_of(args: Args) -> tuple[str, dict[str, list[RouteTask]]]:
     """(suite name, town -> tasks).
 
     Raises:
-        UserError: unknown suite.
+        UserError: unknown suite, scenario or weather.
     """
+    world = World(
+        args.trucks, args.cyclists, args.pedestrians, args.parked, args.weather, args.scenario
+    )
+    count = args.routes if args.source == "embedded" else 1
     if args.suite is not None:
         tasks, name = suite_tasks(args.suite, args.seed, args.time_limit_s), args.suite
+    elif args.scenario:
+        tasks = [
+            scenario_task(world, args.traffic, args.seed, run, args.time_limit_s)
+            for run in range(count)
+        ]
+        name = f"{args.scenario}-traffic{args.traffic}"
     else:
-        count = args.routes if args.source == "embedded" else 1
         numbers = range(args.first_route, args.first_route + count)
         tasks = [
-            RouteTask(args.town, route, args.traffic, args.seed, args.time_limit_s)
+            RouteTask(args.town, route, args.traffic, args.seed, args.time_limit_s, world)
             for route in numbers
         ]
         name = f"{args.town}-traffic{args.traffic}"

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from wm_dynamics.errors import UserError
+
+PASSED_ON = (
+    "town",
+    "seed",
+    "traffic",
+    "trucks",
+    "cyclists",
+    "pedestrians",
+    "parked",
+    "weather",
+    "scenario",
+    "route",
+    "role_name",
+    "frame_dt",
+    "sensors",
+    "camera",
+    "interface",
+)
 
 
 @dataclass(frozen=True)
@@ -20,6 +38,18 @@ class Args:
     """Seed of the traffic and of the lights' phase."""
     traffic: int = 20
     """Number of other cars."""
+    trucks: int = 0
+    """Lorries and vans besides."""
+    cyclists: int = 0
+    """Cyclists on the road."""
+    pedestrians: int = 0
+    """People on pavements and crossings."""
+    parked: int = 0
+    """Cars parked at the kerb."""
+    weather: str = "day"
+    """Preset of the weather, e.g. rain or night."""
+    scenario: str = ""
+    """Scenario staged on the route; empty for none."""
     route: int = 0
     """Number of the route that is published as waypoints."""
     sync: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="sync")] = False
@@ -30,27 +60,36 @@ class Args:
     """Role name: part of every topic's name."""
     frame_dt: float = 0.1
     """Simulated seconds per frame."""
+    sensors: str = "front"
+    """Sensor rig: front (one camera), full (CARLA's example), or the path of an objects.json."""
     camera: bool = True
-    """Render the front camera (needs EGL)."""
+    """Render cameras (needs EGL)."""
+    interface: Literal["bridge", "native"] = "bridge"
+    """Whose topics: carla-ros-bridge's, or those of CARLA's own ROS 2 interface."""
+    fault: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Fault to inject into the topics, e.g. odometry:delay:3; repeatable."""
 
 
 def main(args: Args) -> None:
     """Run the bridge in this process."""
     from wm_sim.bridge_node import main as bridge
+    from wm_sim.faults_spec import parse_faults
     from wm_sim.town_files import load_town
 
     if args.sync and args.realtime:
         raise UserError("choose either --sync or --realtime")
     load_town(args.town)
-    values = {
-        "town": args.town,
-        "seed": args.seed,
-        "traffic": args.traffic,
-        "route": args.route,
-        "role_name": args.role_name,
-        "synchronous": str(not args.realtime).lower(),
-        "frame_dt": args.frame_dt,
-        "camera": str(args.camera).lower(),
-    }
-    parameters = [part for key, value in values.items() for part in ("-p", f"{key}:={value}")]
+    values = {name: getattr(args, name) for name in PASSED_ON}
+    values["synchronous"] = not args.realtime
+    values["faults"] = ",".join(fault.text for fault in parse_faults(args.fault))
+    parameters = [
+        part for key, value in values.items() for part in ("-p", f"{key}:={_as_yaml(value)}")
+    ]
     bridge(["wm_sim", "--ros-args", *parameters])
+
+
+def _as_yaml(value: object) -> str:
+    """A value as ROS reads it on a command line; texts are quoted, ``1`` shall stay a text."""
+    if isinstance(value, str):
+        return f"'{value}'"
+    return str(value).lower()
