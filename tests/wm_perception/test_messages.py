@@ -23,6 +23,8 @@ from std_msgs.msg import Float32
 from wm_perception import messages
 from wm_perception.frame import LightState
 from wm_perception.messages import MessageError
+from wm_perception.node_tools import header
+from wm_sim import bridge_sensor_messages as build
 
 NAN = float("nan")
 
@@ -164,8 +166,7 @@ def test_red_first_images_stay(encoding, channels):
 
 def test_images_survive_the_way_there_and_back():
     pixels = np.random.default_rng(0).integers(0, 255, (5, 7, 3), dtype=np.uint8)
-    message = Image()
-    messages.fill_image(message, pixels)
+    message = build.rgb_image(header(0), pixels)
     assert (message.encoding, message.step, len(message.data)) == ("bgra8", 28, 140)
     np.testing.assert_array_equal(messages.rgb_image(message), pixels)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from carla_msgs.msg import CarlaCollisionEvent, CarlaStatus
 
 from wm_perception import sync_scene
 from wm_perception.frame import Command, EgoState, LightBox, LightState, Objects, SceneFrame
+from wm_perception.node_tools import header
 from wm_perception.route import Route
 from wm_perception.sync import FrameAssembler
 from wm_sim import bridge_messages as build
+from wm_sim.bridge_objects import object_arrays
+from wm_sim.bridge_sensor_messages import rgb_image
 
 DT_NS = 100_000_000
 ROLE = "ego_vehicle"
@@ -47,11 +48,10 @@ def frame(k: int, x: float | None = None, light: LightState = LightState.GREEN) 
 
 def scene_messages(stamp_ns: int = 0, y: float = 0.0) -> dict:
     route = Route(np.array([[0.0, y], [100.0, y]]))
-    scene = SimpleNamespace(route=route)
     return {
         "map": build.map_text(FakeTown.opendrive),
         "traffic_lights_info": build.light_info(LIGHTS),
-        "waypoints": build.path(scene, stamp_ns),
+        "waypoints": build.path(route, stamp_ns),
     }
 
 
@@ -60,7 +60,7 @@ def frame_messages(item: SceneFrame) -> dict:
         "traffic_lights_status": build.light_status(item.light_states),
         "speedometer": build.speedometer(item.ego),
         "vehicle_status": build.vehicle_status(item.stamp_ns, item.ego),
-        "objects": build.object_arrays(item, 99, 1)[0],
+        "objects": object_arrays(item, 99, 1, np.zeros((len(item.objects), 2)), item.stamp_ns)[0],
         "odometry": build.odometry(item.stamp_ns, item.ego, ROLE),
     }
 
@@ -239,5 +239,5 @@ def test_the_image_belongs_to_its_frame():
     pixels = np.full((4, 6, 3), 9, np.uint8)
     parts = frame_messages(frame(0))
     assert feed(assembler, parts) == []
-    (got,) = feed(assembler, {"image": build.camera(0, pixels, ROLE, 90.0)[0]})
+    (got,) = feed(assembler, {"image": rgb_image(header(0, f"{ROLE}/rgb_front"), pixels)})
     assert got.image.shape == (4, 6, 3)

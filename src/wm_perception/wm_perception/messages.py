@@ -245,14 +245,3 @@ def to_array(values: np.ndarray, typecode: str) -> array:
     result = array(typecode)
     result.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return result
-
-
-def fill_image(message, pixels: np.ndarray) -> None:
-    """Write (H, W, 3) uint8 RGB into a sensor_msgs/Image as bgra8, the bridge's encoding."""
-    height, width = pixels.shape[:2]
-    bgra = np.empty((height, width, 4), np.uint8)
-    bgra[..., :3] = pixels[..., ::-1]
-    bgra[..., 3] = 255
-    message.height, message.width, message.step = height, width, 4 * width
-    message.encoding, message.is_bigendian = "bgra8", 0
-    message.data = to_array(bgra, "B")
