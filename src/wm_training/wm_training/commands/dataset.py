@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -13,15 +14,62 @@ from wm_dynamics.errors import UserError
 
 
 @dataclass(frozen=True)
-class Build:
-    """Turn recorded bags into a training store (appends when the store exists)."""
+class Recorded:
+    """Recordings, and where in them the parts of a frame are."""
 
     bags: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Bag directories or .mcap files."""
-    out: Path = Path("data/store")
-    """Store to write."""
+    """Bag directories, or .mcap, .db3 or .bag files."""
     role_name: str | None = None
     """Role name of the recorded vehicle (default: the only one in the bag)."""
+    topics: tuple[str, ...] = ()
+    """Topics with other names than usual, as KEY=NAME (odometry=/ego/odom)."""
+    cameras: tuple[str, ...] = ()
+    """Topics of raw or compressed pictures, as NAME=TOPIC (front=/carla/hero/rgb_front/image)."""
+    image_size: int = 128
+    """Pictures are scaled to squares of so many pixels."""
+    max_image_age: float = 0.1
+    """How much older than its frame a picture may be, s; it is never newer."""
+    frame_dt: float | None = None
+    """Seconds between frames, to leave some out (default: as recorded)."""
+    json: Path | None = None
+    """File that gets the account of what was used and dropped, and why."""
+
+
+@dataclass(frozen=True)
+class Build(Recorded):
+    """Turn recorded bags into a training store (appends when the store exists)."""
+
+    out: Path = Path("data/store")
+    """Store to write."""
+
+
+@dataclass(frozen=True)
+class Check(Recorded):
+    """Say what of recorded bags could be used, and why not the rest; writes no store."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write the episodes of a store as .npz files."""
+
+    store: Annotated[Path, tyro.conf.Positional]
+    """Store directory."""
+    out: Path = Path("data/episodes")
+    """Folder to write to."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """Put .npz episodes into a store (appends when the store exists)."""
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """An .npz file, or a folder of them."""
+    out: Path = Path("data/imported")
+    """Store to write."""
+    steer_sign: Literal["left", "right"] | None = None
+    """Where positive steering leads, in files that do not say: left (REP-103) or right (CARLA)."""
+    frame_dt: float | None = None
+    """Seconds between frames, in files that do not say."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +99,21 @@ class Info:
 
     stores: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Store directories."""
+    verify: bool = False
+    """Also compare every episode with the hash noted when it was written."""
 
 
 @tyro.conf.configure(tyro.conf.OmitArgPrefixes)
 @dataclass(frozen=True)
 class Args:
-    """Training stores: build, collect, info."""
+    """Training stores: build, check, collect, export, import, info."""
 
     action: (
         Annotated[Build, tyro.conf.subcommand("build", prefix_name=False)]
+        | Annotated[Check, tyro.conf.subcommand("check", prefix_name=False)]
         | Annotated[Collect, tyro.conf.subcommand("collect", prefix_name=False)]
+        | Annotated[Export, tyro.conf.subcommand("export", prefix_name=False)]
+        | Annotated[Import, tyro.conf.subcommand("import", prefix_name=False)]
         | Annotated[Info, tyro.conf.subcommand("info", prefix_name=False)]
     )
 
@@ -69,20 +122,47 @@ def main(args: Args) -> None:
     """Dispatch."""
     match args.action:
         case Build() as action:
-            build(action)
+            build(action, action.out)
+        case Check() as action:
+            build(action, None)
         case Collect() as action:
             collect(action)
+        case Export() as action:
+            export(action)
+        case Import() as action:
+            take_in(action)
         case Info() as action:
             info(action)
 
 
-def build(args: Build) -> None:
-    """``wm dataset build``."""
-    from wm_training.from_bag import build_store
+def build(args: Recorded, out: Path | None) -> None:
+    """``wm dataset build``; without ``out``, ``wm dataset check``."""
+    from wm_training.bag_frames import PARTS, Sources
+    from wm_training.from_bag import BuildOptions, build_store
 
     if not args.bags:
         raise UserError("name at least one bag: wm dataset build BAG [BAG ...] --out STORE")
-    build_store(args.bags, args.out, args.role_name, Console())
+    renamed = _pairs("--topics", args.topics)
+    unknown = [key for key in renamed if key not in PARTS]
+    if unknown:
+        raise UserError(f"--topics: no part '{unknown[0]}'; parts: {', '.join(PARTS)}")
+    cameras = _pairs("--cameras", args.cameras)
+    if not all(name.isidentifier() for name in cameras):
+        raise UserError("--cameras: a name becomes part of a file's, use letters, digits and _")
+    if args.image_size < 1 or not args.max_image_age >= 0.0:
+        raise UserError("--image-size must be at least 1 and --max-image-age at least 0")
+    if args.frame_dt is not None and not 0.0 < args.frame_dt < inf:
+        raise UserError("--frame-dt must be a positive number of seconds")
+    sources = Sources(args.role_name, renamed, cameras, args.image_size, args.max_image_age)
+    build_store(args.bags, out, BuildOptions(sources, args.frame_dt), Console(), args.json)
+
+
+def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=VALUE`` texts as a table."""
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    if len(pairs) < len(texts) or not all(name and value for name, value in pairs.items()):
+        raise UserError(f"{option} takes NAME=TOPIC, each name once; got {' '.join(texts)}")
+    return pairs
 
 
 def collect(args: Collect) -> None:
@@ -106,17 +186,31 @@ def collect(args: Collect) -> None:
     run(jobs, args.processes)
 
 
+def export(args: Export) -> None:
+    """``wm dataset export``."""
+    from wm_training.npz_episodes import export_store
+
+    count = export_store(args.store, args.out)
+    Console().print(f"{count} episodes written to {args.out}", soft_wrap=True)
+
+
+def take_in(args: Import) -> None:
+    """``wm dataset import``."""
+    from wm_training.npz_import import import_episodes
+
+    if args.frame_dt is not None and not 0.0 < args.frame_dt < inf:
+        raise UserError("--frame-dt must be a positive number of seconds")
+    import_episodes(args.source, args.out, args.steer_sign, args.frame_dt, Console())
+
+
 def info(args: Info) -> None:
     """``wm dataset info``."""
-    from wm_training.store import Store
+    from wm_training.store_manifest import describe, verify
 
     console = Console()
     for path in args.stores:
-        store = Store.open(path)
-        console.print(
-            f"{path}: {store.frames} frames ({store.frames * store.frame_dt / 3600:.2f} h) in "
-            f"{len(store.starts) - 1} episodes, hash {store.hash}"
-        )
-        for name in store.labels:
-            values = store.label(name)
-            console.print(f"  {name:<16} mean {values.mean():8.4f}  max {values.max():8.3f}")
+        for line in describe(path):
+            console.print(line, soft_wrap=True)
+        if args.verify:
+            verify(path)
+            console.print("  every episode is what was written")

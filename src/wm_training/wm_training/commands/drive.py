@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from wm_planner.node_table import DriveOptions, notes
 from wm_planner.paths import DEFAULT_MODEL
 from wm_sim.faults_spec import parse_faults
-from wm_sim.world import World
+from wm_training.commands.world_options import WorldOptions
 from wm_training.live import checked_options, live_graph, new_run_dir
 from wm_training.report import make_console, print_summary, route_table, write_json
 from wm_training.scoring import TIME_LIMIT_S, summarise
@@ -23,7 +23,7 @@ DEADLINE_MS = 100.0
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(WorldOptions):
     """Drive routes over ROS 2, show how it goes, and write a report and a video."""
 
     town: str = "test01"
@@ -35,20 +35,6 @@ class Args:
     """Number of routes."""
     first_route: int = 0
     """Index of the first route in the town's list."""
-    traffic: int = 20
-    """Number of other cars."""
-    trucks: int = 0
-    """Lorries and vans besides."""
-    cyclists: int = 0
-    """Cyclists on the road."""
-    pedestrians: int = 0
-    """People on pavements and crossings."""
-    parked: int = 0
-    """Cars parked at the kerb."""
-    weather: str = "day"
-    """Preset of the weather, e.g. rain or night."""
-    scenario: str = ""
-    """Scenario to stage, --routes times, where it belongs; replaces --town."""
     seed: int = 0
     """Seed of traffic and planner."""
     time_limit_s: float = TIME_LIMIT_S
@@ -113,9 +99,7 @@ def tasks_of(args: Args) -> tuple[str, dict[str, list[RouteTask]]]:
     Raises:
         UserError: unknown suite, scenario or weather.
     """
-    world = World(
-        args.trucks, args.cyclists, args.pedestrians, args.parked, args.weather, args.scenario
-    )
+    world = args.world
     count = args.routes if args.source == "embedded" else 1
     if args.suite is not None:
         tasks, name = suite_tasks(args.suite, args.seed, args.time_limit_s), args.suite

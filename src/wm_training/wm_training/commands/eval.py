@@ -15,6 +15,7 @@ from wm_planner.planner_config import PlannerConfig
 from wm_sim.scenarios import scenario_spec
 from wm_sim.town_files import load_town
 from wm_sim.world import World
+from wm_training.commands.world_options import WorldOptions
 from wm_training.drivers import DRIVERS
 from wm_training.evaluation import evaluate
 from wm_training.report import make_console, print_summary, route_table, write_json
@@ -25,7 +26,7 @@ DEFAULT_TOWN = "test01"
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(WorldOptions):
     """Drive a suite of routes in process and score it."""
 
     suite: str | None = None
@@ -34,20 +35,6 @@ class Args:
     """Town to drive in when no suite is named; test01, or those of the scenario."""
     routes: int = 3
     """Number of routes, or of runs of the scenario."""
-    traffic: int = 20
-    """Number of other cars."""
-    trucks: int = 0
-    """Lorries and vans besides."""
-    cyclists: int = 0
-    """Cyclists on the road."""
-    pedestrians: int = 0
-    """People on pavements and crossings."""
-    parked: int = 0
-    """Cars parked at the kerb."""
-    weather: str = "day"
-    """Preset of the weather, e.g. rain or night."""
-    scenario: str = ""
-    """Scenario staged on every route; see the list in docs/scenarios.md."""
     seed: int = 0
     """Seed of traffic and planner."""
     time_limit_s: float = TIME_LIMIT_S
@@ -72,9 +59,7 @@ def tasks_of(args: Args) -> tuple[str, list[RouteTask]]:
     """
     if args.suite is not None:
         return args.suite, suite_tasks(args.suite, args.seed, args.time_limit_s)
-    world = World(
-        args.trucks, args.cyclists, args.pedestrians, args.parked, args.weather, args.scenario
-    )
+    world = args.world
     if args.scenario and args.town is None:
         tasks = [
             scenario_task(world, args.traffic, args.seed, run, args.time_limit_s)

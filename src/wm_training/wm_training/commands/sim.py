@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 import tyro
 
 from wm_dynamics.errors import UserError
+from wm_training.commands.world_options import WorldOptions
 
 PASSED_ON = (
+    *(field.name for field in fields(WorldOptions)),
     "town",
     "seed",
-    "traffic",
-    "trucks",
-    "cyclists",
-    "pedestrians",
-    "parked",
-    "weather",
-    "scenario",
     "route",
     "role_name",
     "frame_dt",
@@ -29,27 +24,13 @@ PASSED_ON = (
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(WorldOptions):
     """Run the embedded simulator behind carla-ros-bridge's topics until Ctrl-C."""
 
     town: str = "test01"
     """Town to simulate."""
     seed: int = 0
     """Seed of the traffic and of the lights' phase."""
-    traffic: int = 20
-    """Number of other cars."""
-    trucks: int = 0
-    """Lorries and vans besides."""
-    cyclists: int = 0
-    """Cyclists on the road."""
-    pedestrians: int = 0
-    """People on pavements and crossings."""
-    parked: int = 0
-    """Cars parked at the kerb."""
-    weather: str = "day"
-    """Preset of the weather, e.g. rain or night."""
-    scenario: str = ""
-    """Scenario staged on the route; empty for none."""
     route: int = 0
     """Number of the route that is published as waypoints."""
     sync: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="sync")] = False
