@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from wm_perception.conventions import body_corners
-from wm_perception.frame import SceneFrame
+from wm_perception.frame import Objects, SceneFrame
 from wm_perception.scene import STOPPING, Scene
 from wm_perception.town_map import PIXELS_PER_M
 
@@ -25,6 +25,9 @@ MOTION_S = 1.0  # a moving vehicle is drawn with the path of its next second
 MOVING_MPS = 0.5
 LANE_HALF_WIDTH_M = 1.9
 FIXED_POINT = 4
+# What a sampled pixel (road in the low byte, lane line in the high one) sets in the mask.
+_SAMPLES = np.arange(1 << 16)
+_DRAWN_BITS = ((_SAMPLES & 255 > 127) | ((_SAMPLES >> 8 > 70) << 1)).astype(np.uint8)
 
 
 def map_to_bev(pose: np.ndarray) -> np.ndarray:
@@ -64,43 +67,49 @@ class BevPainter:
         drawn = cv2.warpAffine(
             self._layers, affine @ self._raster_to_map, (SIZE_PX, SIZE_PX), flags=cv2.INTER_LINEAR
         )
-        mask = (drawn[..., 0] > 127).astype(np.uint8) | ((drawn[..., 1] > 70).astype(np.uint8) << 1)
-        mask |= self._lines([self._route_ahead(s)], affine, bit=2)
+        mask = _DRAWN_BITS[drawn.view("<u2")[..., 0]]
+        self._draw_lines(mask, self._route_ahead(s)[None], affine, bit=2)
         near = frame.objects.within(frame.ego.x, frame.ego.y, REACH_M)
-        mask |= self._bodies(near, affine)
-        mask |= self._lines(self._swept(near), affine, bit=4)
-        mask |= self._lines(self._stop_lines(frame, s), affine, bit=5)
+        if len(near):
+            self._draw_bodies(mask, near, affine)
+            self._draw_lines(mask, self._swept(near), affine, bit=4)
+        self._draw_lines(mask, self._stop_lines(frame, s), affine, bit=5)
         return mask
 
     def _pixels(self, points: np.ndarray, affine: np.ndarray) -> np.ndarray:
         pixels = points @ affine[:, :2].T + affine[:, 2]
         return np.round(pixels * (1 << FIXED_POINT)).astype(np.int32)
 
-    def _lines(self, paths: list[np.ndarray], affine: np.ndarray, bit: int) -> np.ndarray:
-        canvas = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
+    def _draw_lines(
+        self, mask: np.ndarray, paths: np.ndarray, affine: np.ndarray, bit: int
+    ) -> None:
+        """Add (k, n, 2) polylines, map frame, m."""
         if len(paths):
-            pixels = [self._pixels(path, affine) for path in paths]
+            canvas = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
+            pixels = list(self._pixels(paths, affine))
             cv2.polylines(canvas, pixels, False, 1 << bit, 2, cv2.LINE_8, FIXED_POINT)
-        return canvas
+            mask |= canvas
 
     def _route_ahead(self, s: float) -> np.ndarray:
         first = max(0, int(s) - 2)
         return self._scene.route.points[first : int(s) + 60]
 
-    def _bodies(self, near, affine: np.ndarray) -> np.ndarray:
+    def _draw_bodies(self, mask: np.ndarray, near: Objects, affine: np.ndarray) -> None:
         canvas = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
-        if len(near):
-            for corners in self._pixels(body_corners(near), affine):
-                cv2.fillConvexPoly(canvas, corners, 1 << 3, cv2.LINE_8, FIXED_POINT)
-        return canvas
+        for corners in self._pixels(body_corners(near), affine):
+            cv2.fillConvexPoly(canvas, corners, 1 << 3, cv2.LINE_8, FIXED_POINT)
+        mask |= canvas
 
     @staticmethod
-    def _swept(near) -> list[np.ndarray]:
-        moving = np.hypot(near.velocities[:, 0], near.velocities[:, 1]) > MOVING_MPS
+    def _swept(near: Objects) -> np.ndarray:
+        """(k, 2, 2) way of each moving object in the next second."""
+        vx, vy = near.velocities.T
+        moving = vx * vx + vy * vy > MOVING_MPS**2
         starts = near.poses[moving, :2]
-        return list(np.stack([starts, starts + MOTION_S * near.velocities[moving]], 1))
+        return np.stack([starts, starts + MOTION_S * near.velocities[moving]], 1)
 
-    def _stop_lines(self, frame: SceneFrame, s: float) -> list[np.ndarray]:
+    def _stop_lines(self, frame: SceneFrame, s: float) -> np.ndarray:
+        """(k, 2, 2) ends of the red and yellow stop lines ahead."""
         route = self._scene.route
         lines = []
         for light in self._scene.route_lights:
@@ -110,8 +119,8 @@ class BevPainter:
             heading = route.headings[min(int(light.stop_s), len(route) - 1)]
             across = LANE_HALF_WIDTH_M * np.array([-np.sin(heading), np.cos(heading)])
             centre = route.sample(np.array(light.stop_s))
-            lines.append(np.stack([centre + across, centre - across]))
-        return lines
+            lines.append((centre + across, centre - across))
+        return np.array(lines)
 
 
 def planes(mask: np.ndarray) -> np.ndarray:

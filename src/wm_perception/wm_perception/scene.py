@@ -134,7 +134,10 @@ def ran_red_light(scene: Scene, frame: SceneFrame, s_before: float, s_now: float
 
 def touches(ego: EgoState, objects: Objects, ahead_m: float = 0.0, side_m: float = 0.0) -> bool:
     """Whether the ego's body, grown forward and to both sides, meets an object."""
-    near = objects.within(ego.x, ego.y, 12.0 + ahead_m)
+    dx, dy = objects.poses[:, 0] - ego.x, objects.poses[:, 1] - ego.y
+    length, width = objects.sizes.T
+    reach = np.hypot(ego.length / 2 + ahead_m, ego.width / 2 + side_m)
+    near = objects[dx * dx + dy * dy < (reach + (length + width) / 2) ** 2]
     if not len(near):
         return False
     x, y = to_map(np.array([ahead_m / 2, 0.0]), ego.pose)

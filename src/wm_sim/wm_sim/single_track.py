@@ -13,7 +13,7 @@ friction carries.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wm_perception.conventions import wrap_angle
 from wm_perception.frame import Command
@@ -44,8 +44,7 @@ KINEMATIC_BELOW_MPS = 4.0
 SUBSTEP_S = 0.01
 
 
-@dataclass(frozen=True)
-class VehicleState:
+class VehicleState(NamedTuple):  # one is made in every substep, and a tuple is made fastest
     """State of the single-track model; the reference point is the centre of gravity.
 
     Attributes:

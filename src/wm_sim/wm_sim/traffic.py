@@ -82,6 +82,8 @@ class Traffic:
         self._kinds: dict[str, TrafficType] = {}  # of everybody who is not a car
         self._crashed: dict[str, int] = {}  # who was hit, and the step in which it drives on
         self._ego: EgoState | None = None
+        self._lights: dict[int, LightState] = {}
+        self._lights_until = -math.inf  # simulation time, s
 
     def start(self, seed: int, cars: int, world: World, warm_up_s: float = 10.0) -> None:
         """Begin an episode: reload the network, put everybody in and let them drive for a while.
@@ -272,13 +274,21 @@ class Traffic:
 
     def objects(self) -> Objects:
         """The vehicles now, the ego and what was spawned excluded."""
-        found = sorted((int(name[1:]), xy, yaw, v) for name, xy, yaw, v in self._vehicles())
-        kinds = [self._kinds.get(f"v{row[0]}", CAR) for row in found] if self._kinds else None
-        return as_objects(found, kinds)
+        found = libsumo.vehicle.getAllSubscriptionResults()
+        rows = [
+            (int(name[1:]), *values[sumo.VAR_POSITION][:2], values[sumo.VAR_ANGLE], speed)
+            for name, values in found.items()
+            if name != EGO and (speed := values.get(sumo.VAR_SPEED, -1.0)) > -1.0
+        ]
+        rows.sort()
+        kinds = [self._kinds.get(f"v{row[0]}", CAR) for row in rows] if self._kinds else None
+        return as_objects(np.array(rows), kinds)
 
     def light_states(self) -> dict[int, LightState]:
         """State of every light box."""
-        return self.network.light_states()
+        if libsumo.simulation.getTime() > self._lights_until - self._step_s:
+            self._lights, self._lights_until = self.network.light_states()
+        return self._lights
 
     def close(self) -> None:
         """Release libsumo, unless another instance uses it by now."""

@@ -49,11 +49,11 @@ class Network:
         """SUMO's traffic lights that have a box."""
         return tuple(sorted({tls for _, tls, _ in self.signals}))
 
-    def light_states(self) -> dict[int, LightState]:
-        """State of every light box now."""
-        return dict(
-            self._decoded(tuple(map(libsumo.trafficlight.getRedYellowGreenState, self.controllers)))
-        )
+    def light_states(self) -> tuple[dict[int, LightState], float]:
+        """State of every light box now, and the time (s) until which none changes."""
+        now = tuple(map(libsumo.trafficlight.getRedYellowGreenState, self.controllers))
+        switches = map(libsumo.trafficlight.getNextSwitch, self.controllers)
+        return dict(self._decoded(now)), min(switches, default=math.inf)
 
     @lru_cache(maxsize=1)  # noqa: B019  # networks live as long as the process; states change rarely
     def _decoded(self, now: tuple[str, ...]) -> dict[int, LightState]:

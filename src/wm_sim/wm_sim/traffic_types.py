@@ -82,31 +82,29 @@ def _row(kind: TrafficType) -> tuple[float, ...]:
 _CAR_ROW = np.array([_row(CAR)])
 
 
-def as_objects(
-    vehicles: list[tuple[int, tuple[float, float], float, float]], kinds: list[TrafficType] | None
-) -> Objects:
+def as_objects(vehicles: np.ndarray, kinds: list[TrafficType] | None) -> Objects:
     """What SUMO says of its vehicles as rows of :class:`Objects`.
 
     Args:
-        vehicles: (number, front bumper, yaw in rad, speed in m/s) of each.
+        vehicles: (M, 5) number, x and y of the front bumper (m), SUMO's angle (degrees clockwise
+            from north), speed (m/s).
         kinds: of each; None when all are cars.
     """
-    if not vehicles:
+    count = len(vehicles)
+    if not count:
         return Objects()
-    if kinds is None:
-        body = _CAR_ROW[np.zeros(len(vehicles), int)]
-    else:
-        body = np.array([_row(kind) for kind in kinds])
-    yaw = wrap_angle(np.array([row[2] for row in vehicles]))
-    heading = np.stack([np.cos(yaw), np.sin(yaw)], 1)
-    points = np.array([row[1] for row in vehicles])[:, :2] - body[:, :1] / 2 * heading
+    body = np.tile(_CAR_ROW, (count, 1)) if kinds is None else np.array([_row(k) for k in kinds])
+    yaw = wrap_angle(np.radians(90.0 - vehicles[:, 3]))
+    poses, heading = np.empty((count, 3)), np.empty((count, 2))
+    heading[:, 0], heading[:, 1] = np.cos(yaw), np.sin(yaw)
+    poses[:, :2] = vehicles[:, 1:3] - body[:, :1] / 2 * heading
     if kinds is not None:
-        points += body[:, 3:4] * np.stack([heading[:, 1], -heading[:, 0]], 1)
-    speed = np.array([row[3] for row in vehicles])[:, None]
+        poses[:, :2] += body[:, 3:4] * np.stack([heading[:, 1], -heading[:, 0]], 1)
+    poses[:, 2] = yaw
     return Objects(
-        FIRST_ID + np.array([row[0] for row in vehicles], np.int64),
-        np.concatenate([points, yaw[:, None]], 1),
-        speed * heading,
+        FIRST_ID + vehicles[:, 0].astype(np.int64),
+        poses,
+        vehicles[:, 4:] * heading,
         body[:, :2].copy(),
         body[:, 4].astype(np.uint8),
         body[:, 2].copy(),

@@ -6,7 +6,6 @@ What an impact adds sideways is kept apart from the model as a slide, which fric
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -111,7 +110,7 @@ class Vehicle:
         x = s.x - h * self.slide_mps * math.sin(s.yaw)
         y = s.y + h * self.slide_mps * math.cos(s.yaw)
         yaw = wrap_angle(s.yaw + h * self.spin_radps)
-        self.state = replace(s, x=x, y=y, yaw=yaw)
+        self.state = s._replace(x=x, y=y, yaw=yaw)
         loss = h * FRICTION * GRAVITY * grip
         self.slide_mps = _towards_zero(self.slide_mps, loss)
         self.spin_radps = _towards_zero(self.spin_radps, loss / SPIN_DECAY_M)
@@ -123,7 +122,7 @@ class Vehicle:
 
     def push(self, vx: float, vy: float, yaw_rate: float) -> None:
         """Take on a velocity: body axes (m/s, left positive) and yaw rate (rad/s)."""
-        self.state = replace(self.state, speed=vx, yaw_rate=0.0, slip=0.0)
+        self.state = self.state._replace(speed=vx, yaw_rate=0.0, slip=0.0)
         self.slide_mps, self.spin_radps = vy, yaw_rate
 
     def strike(self, change: np.ndarray, yaw_rate: float, shaken: bool) -> None:
@@ -132,7 +131,7 @@ class Vehicle:
         ``shaken``: it is hard enough that the wheels lose grip for a while.
         """
         forward, left = self.in_body_axes(change).tolist()
-        self.state = replace(self.state, speed=self.state.speed + forward, yaw_rate=0.0, slip=0.0)
+        self.state = self.state._replace(speed=self.state.speed + forward, yaw_rate=0.0, slip=0.0)
         self.slide_mps += left
         self.spin_radps += yaw_rate
         if shaken:
@@ -141,7 +140,7 @@ class Vehicle:
     def shift(self, offset: np.ndarray) -> None:
         """Move it by (2,) m in map axes."""
         s = self.state
-        self.state = replace(s, x=s.x + float(offset[0]), y=s.y + float(offset[1]))
+        self.state = s._replace(x=s.x + float(offset[0]), y=s.y + float(offset[1]))
 
     @property
     def velocity(self) -> np.ndarray:
