@@ -6,8 +6,9 @@ TensorRT) can stand behind it. ``TorchBackend`` runs the training code's own mod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,6 +30,15 @@ class Sight(Protocol):
     @property
     def route(self) -> np.ndarray:
         """(R,) float32 scaled way points."""
+
+
+@runtime_checkable
+class SensorSight(Sight, Protocol):
+    """What a backend reads of an observation when its model has cameras or lidar."""
+
+    @property
+    def sensors(self) -> Mapping[str, np.ndarray]:
+        """Streams beside those of :class:`Sight`, by name, see :mod:`wm_dynamics.streams`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class TorchBackend:
         self.model = model
         self.dt: float = model.config.dt
         self.hash: str = model.hash
-        self.classes: int = model.config.classes
+        self.classes: int = model.config.stoch_classes  # 0: the stochastic state is continuous
 
     def initial(self) -> LatentState:
         """The belief before anything was seen."""
@@ -66,7 +76,7 @@ class TorchBackend:
         latent: LatentState,
         action: np.ndarray,
         motion: np.ndarray,
-        sight: Sight,
+        sight: Sight | SensorSight,
     ) -> tuple[LatentState, float]:
         """One filter step of ``dt`` seconds.
 
@@ -79,6 +89,8 @@ class TorchBackend:
         Returns:
             The belief now and the surprise in nats.
         """
+        named = sight.sensors if isinstance(sight, SensorSight) else {}
+        sensors = {name: torch.from_numpy(value)[None] for name, value in named.items()}
         latent, surprise = self.model.observe_step(
             latent,
             _batch(action),
@@ -86,6 +98,7 @@ class TorchBackend:
             torch.from_numpy(sight.bev)[None],
             _batch(sight.state),
             _batch(sight.route),
+            **sensors,
         )
         return latent, float(surprise[0])
 

@@ -1,7 +1,8 @@
 """Fast imagination: what a planner runs hundreds of times a second, without gradients.
 
-Four things make it quick on one CPU thread. The discrete state stays a list of class indices, so
-a layer that reads it is a sum of G table rows instead of a matrix product; everything that does
+One loop for every core and stochastic state. Four things make it quick on one CPU thread. A
+discrete state stays a list of class indices, so a layer that reads it is a sum of G table rows
+instead of a matrix product, and a transformer keeps its keys and values; everything that does
 not depend on the recurrence (actions in, heads out) is computed for all N * H steps at once; the
 ensemble is compared at three of the steps only; and where the processor multiplies bfloat16
 natively, the large matrix products use it (the model is trained that way). Sums, gates, the ego
@@ -14,13 +15,12 @@ optimistic one, the rollout is deterministic, and it costs one prior instead of 
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from wm_dynamics.ego import SPEED_SCALE, integrate
+from wm_dynamics.fast_cores import cast, fast_core
 from wm_dynamics.heads import head_values
 from wm_dynamics.rollout import LatentState, Rollout
 from wm_dynamics.rssm import drive_input
@@ -50,43 +50,23 @@ class FastImagination:
         self.config = config
         self.dtype = dtype or (native_dtype() if device.type == "cpu" else torch.float32)
         self.ego = model.ego
-        # First row of each group in a table of G*C rows, (G,).
-        self.offsets = torch.arange(config.groups, device=device) * config.classes
+        self.latent = rssm.latent
         weight = rssm.inp.weight.detach()
-        self.stoch_in = weight[:, : config.stoch].T.contiguous()  # (G*C, hidden)
+        self.stoch_in = weight[:, : config.stoch].T.contiguous()  # (width, hidden)
         self.drive_in = weight[:, config.stoch :].contiguous()  # (hidden, 6)
         self.drive_bias = rssm.inp.bias.detach().clone()
         self.inp_norm = rssm.inp_norm
-        self.gates = self._cast(rssm.cell.linear)
-        self.gates_norm = rssm.cell.norm
-        self.priors = [self._cast(prior) for prior in rssm.priors]
+        self.core = fast_core(rssm.cell, self.dtype)
+        self.priors = [cast(prior, self.dtype) for prior in rssm.priors]
         first, *middle, self.head_out = model.head
         self.head_stoch = first.weight.detach()[:, config.deter :].T.contiguous()
         self.head_deter = first.weight.detach()[:, : config.deter].to(self.dtype)
         self.head_bias = first.bias.detach().to(self.dtype)
-        self.head_middle = self._cast(nn.Sequential(*middle))
+        self.head_middle = cast(nn.Sequential(*middle), self.dtype)
 
-    def _cast(self, module: nn.Module) -> nn.Module:
-        return copy.deepcopy(module).to(self.dtype).requires_grad_(False)
-
-    def rows(self, table: torch.Tensor, stoch: torch.Tensor) -> torch.Tensor:
-        """Sum over groups of the table rows that ``stoch`` (M, G) selects -> (M, width)."""
-        return F.embedding_bag(stoch + self.offsets, table, mode="sum")
-
-    def classes(self, logits: torch.Tensor) -> torch.Tensor:
-        """(N, G*C) logits -> (N, G) most likely classes."""
-        # max() with indices is several times faster here than argmax().
-        return logits.unflatten(-1, (self.config.groups, self.config.classes)).max(-1).indices
-
-    def transition(
-        self, deter: torch.Tensor, stoch: torch.Tensor, drive: torch.Tensor
-    ) -> torch.Tensor:
-        """deter (N, D), stoch (N, G), drive through its layer (N, hidden) -> next deter (N, D)."""
-        x = F.silu(self.inp_norm(self.rows(self.stoch_in, stoch) + drive))
-        gates = self.gates(torch.cat([x, deter], -1).to(self.dtype))
-        reset, candidate, update = self.gates_norm(gates.float()).chunk(3, -1)
-        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
-        return torch.lerp(deter, candidate, torch.sigmoid(update - 1.0))
+    def tokens(self, stoch: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
+        """stoch (N, G) or (N, Z), drive through its layer (N, hidden) -> core input (N, hidden)."""
+        return F.silu(self.inp_norm(self.latent.project(stoch, self.stoch_in) + drive))
 
     @torch.inference_mode()
     def __call__(
@@ -99,18 +79,19 @@ class FastImagination:
         drive = F.linear(drive_input(actions, motions, speed), self.drive_in, self.drive_bias)
         latent = latent.expand(n)
         deter, stoch = latent.deter, latent.stoch
+        carry = self.core.begin(latent.memory, n, horizon)
         members = len(self.priors)
         checked = {round((i + 1) * horizon / DISAGREEMENT_STEPS) - 1 for i in range(3)}
         deters, stochs, spreads = [], [], []
         for t in range(horizon):
-            deter = self.transition(deter, stoch, drive[:, t])
+            deter = self.core.step(self.tokens(stoch, drive[:, t]), deter, carry, t)
             small = deter.to(self.dtype)
             if t in checked and members > 1:
                 logits = [prior(small) for prior in self.priors]
-                spreads.append(self.spread(torch.stack(logits).float()))
-                stoch = self.classes(logits[t % members])
+                spreads.append(self.latent.spread(torch.stack(logits).float()))
+                stoch = self.latent.mode(logits[t % members])
             else:
-                stoch = self.classes(self.priors[t % members](small))
+                stoch = self.latent.mode(self.priors[t % members](small))
             deters.append(small)
             stochs.append(stoch)
         heads = self.heads(torch.stack(deters, 1), torch.stack(stochs, 1))
@@ -119,14 +100,9 @@ class FastImagination:
             integrate(motions), (speed[..., 0] * SPEED_SCALE).clamp_min(0.0), heads, disagreement
         )
 
-    def spread(self, logits: torch.Tensor) -> torch.Tensor:
-        """(K, N, G*C) prior logits -> (N,) variance of the probabilities over the members."""
-        probs = logits.unflatten(-1, (self.config.groups, self.config.classes)).softmax(-1)
-        return probs.var(0, unbiased=False).sum((-1, -2))
-
     def heads(self, deter: torch.Tensor, stoch: torch.Tensor) -> dict[str, torch.Tensor]:
-        """deter (N, H, D) in ``dtype``, stoch (N, H, G) -> head values, each (N, H)."""
+        """deter (N, H, D) in ``dtype``, stoch (N, H, G or Z) -> head values, each (N, H)."""
         first = F.linear(deter.flatten(0, 1), self.head_deter, self.head_bias)
-        first = first.float() + self.rows(self.head_stoch, stoch.flatten(0, 1))
+        first = first.float() + self.latent.project(stoch.flatten(0, 1), self.head_stoch)
         raw = self.head_out(self.head_middle(first.to(self.dtype)).float())
         return head_values(raw.unflatten(0, deter.shape[:2]))

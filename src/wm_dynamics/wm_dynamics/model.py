@@ -1,4 +1,4 @@
-"""The world model: encoder, RSSM, heads and mask decoder, plus the ego-dynamics net."""
+"""The world model: encoder, latent dynamics, heads and decoders, plus the ego-dynamics net."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import hashlib
 import torch
 from torch import nn
 
-from wm_dynamics.bev import unpack_bev
 from wm_dynamics.config import ModelConfig
-from wm_dynamics.ego import EgoNet
+from wm_dynamics.decoder import CameraDecoder, Decoder
+from wm_dynamics.ego import SPEED_SCALE, EgoNet
+from wm_dynamics.encoder import Encoder
+from wm_dynamics.errors import UserError
 from wm_dynamics.heads import HEADS, head_values
 from wm_dynamics.imagine import FastImagination
-from wm_dynamics.networks import Decoder, Encoder, perceptron
+from wm_dynamics.networks import perceptron
 from wm_dynamics.rollout import LatentState, Rollout
 from wm_dynamics.rssm import RSSM, States, drive_input
+from wm_dynamics.streams import hide_streams, network_inputs
 
 
 class WorldModel(nn.Module):
@@ -34,12 +37,17 @@ class WorldModel(nn.Module):
         self.encoder = Encoder(config)
         self.rssm = RSSM(config)
         self.head = perceptron(features, config.hidden, len(HEADS), layers=2)
-        self.decoder = Decoder(
-            features, config.decoder_channels, config.bev_channels, config.bev_size
-        )
-        # Same weights, channels innermost in memory, as ``unpack_bev`` delivers the masks.
-        self.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels, side = config.decoder_channels, config.bev_size
+        self.decoder: Decoder | None = None
+        if config.decode_bev:
+            self.decoder = Decoder(features, channels, config.bev_channels, side, side)
+        self.camera_decoder: CameraDecoder | None = None
+        if config.camera:
+            self.camera_decoder = CameraDecoder(features, channels, config.camera)
+        # Same weights, channels innermost in memory, as masks and images are delivered.
+        for part in (self.encoder, self.decoder, self.camera_decoder):
+            if part is not None:
+                part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._fast: FastImagination | None = None
         self._hash = ""
 
@@ -75,8 +83,9 @@ class WorldModel(nn.Module):
     def initial(self, batch: int = 1) -> LatentState:
         """The belief before anything was seen, for ``batch`` sequences."""
         with torch.inference_mode():
-            deter, stoch = self.rssm.initial(batch)
-            return LatentState(deter.clone(), self._classes(stoch))
+            deter, stoch, memory = self.rssm.initial(batch)
+            memory = None if memory is None else memory.clone()
+            return LatentState(deter.clone(), self.rssm.latent.compress(stoch), memory)
 
     @torch.inference_mode()
     def observe_step(
@@ -84,11 +93,15 @@ class WorldModel(nn.Module):
         latent: LatentState,
         action: torch.Tensor,
         motion: torch.Tensor,
-        bev: torch.Tensor,
-        state: torch.Tensor,
-        route: torch.Tensor,
+        bev: torch.Tensor | None = None,
+        state: torch.Tensor | None = None,
+        route: torch.Tensor | None = None,
+        **sensors: torch.Tensor | None,
     ) -> tuple[LatentState, torch.Tensor]:
         """One filter step of length ``config.dt``.
+
+        A stream that is None or not given is missing; only a model trained with modality dropout
+        can do without one.
 
         Args:
             latent: belief one step ago.
@@ -97,28 +110,30 @@ class WorldModel(nn.Module):
             bev: (B, C, S, S) masks of 0/1 (any dtype), or (B, S, S) uint8 bitmask.
             state: (B, 5).
             route: (B, R).
+            sensors: further streams by name, see :mod:`wm_dynamics.streams`.
 
         Returns:
             The belief now (mode of the posterior) and the surprise (B,): KL(posterior || mean
             prior) in nats, high when the world did what the model did not expect.
+
+        Raises:
+            UserError: a needed stream is missing or has the wrong shape.
         """
-        if bev.dim() == 3:
-            bev = unpack_bev(bev, self.config.bev_channels)
+        given = {"bev": bev, "state": state, "route": route, **sensors}
+        streams = {name: value for name, value in given.items() if value is not None}
         rssm = self.rssm
-        embedding = self.encoder(bev.float(), state, route)
-        deter = rssm.transition(
-            latent.deter, self._onehot(latent.stoch), drive_input(action, motion, state[:, :1])
-        )
-        posterior = rssm.probs(rssm.posterior(torch.cat([deter, embedding], -1)))
-        prior = torch.stack([rssm.probs(member(deter)) for member in rssm.priors]).mean(0)
-        surprise = (posterior * (posterior.log() - prior.log())).sum((-1, -2))
-        return LatentState(deter, posterior.argmax(-1)), surprise
+        embedding = self.encoder(network_inputs(streams, self.config))
+        drive = drive_input(action, motion, self._speed(streams.get("state"), motion))
+        stoch = rssm.latent.flat(latent.stoch)
+        deter, memory = rssm.transition(latent.deter, stoch, drive, latent.memory)
+        posterior = rssm.posterior_dist(deter, embedding)
+        surprise = rssm.latent.kl(posterior, rssm.prior_mean(deter))
+        return LatentState(deter, rssm.latent.compact(posterior), memory), surprise
 
     @torch.inference_mode()
     def perceive(self, latent: LatentState) -> dict[str, torch.Tensor]:
         """Head values at the present belief, each (B,)."""
-        features = torch.cat([latent.deter, self._onehot(latent.stoch)], -1)
-        return head_values(self.head(features))
+        return head_values(self.head(self._features(latent)))
 
     def imagine(
         self, latent: LatentState, ego_state: torch.Tensor, actions: torch.Tensor
@@ -139,32 +154,61 @@ class WorldModel(nn.Module):
 
     @torch.inference_mode()
     def decode(self, latent: LatentState) -> torch.Tensor:
-        """Probabilities of the masks, (B, C, S/2, S/2): what the model believes it sees."""
-        features = torch.cat([latent.deter, self._onehot(latent.stoch)], -1)
-        return torch.sigmoid(self.decoder(features))
+        """Probabilities of the masks, (B, C, S/2, S/2): what the model believes it sees.
+
+        Raises:
+            UserError: the model was made without a mask decoder.
+        """
+        if self.decoder is None:
+            raise UserError("this model draws no masks; train one with decode_bev: true")
+        return torch.sigmoid(self.decoder(self._features(latent)))
+
+    @torch.inference_mode()
+    def decode_cameras(self, latent: LatentState) -> dict[str, torch.Tensor]:
+        """Images the model believes its cameras see: stream name -> (B, 3, h/2, w/2) in [0, 1]."""
+        if self.camera_decoder is None:
+            return {}
+        images = (self.camera_decoder(self._features(latent)) + 0.5).clamp(0.0, 1.0)
+        return dict(zip(self.config.cameras, images.unbind(1), strict=True))
 
     # ------------------------------------------------------------------ training
 
-    def observe(self, masks: torch.Tensor, batch: dict[str, torch.Tensor]) -> States:
-        """Posterior states along training windows.
+    def observe(self, masks: torch.Tensor | None, batch: dict[str, torch.Tensor]) -> States:
+        """Posterior states along training windows; in training mode with modality dropout.
 
         Args:
-            masks: (B, T, C, S, S) 0/1.
-            batch: "state" (B, T, 5), "route" (B, T, R), "action" (B, T, 2), "motion" (B, T, 3).
+            masks: (B, T, C, S, S) 0/1, or None where the model does not look at them.
+            batch: "action" (B, T, 2), "motion" (B, T, 3) and the other streams, (B, T, ...).
         """
-        shape = masks.shape[:2]
-        embedding = self.encoder(
-            masks.flatten(0, 1), batch["state"].flatten(0, 1), batch["route"].flatten(0, 1)
-        ).unflatten(0, shape)
-        return self.rssm.observe(embedding, window_drive(batch))
+        config, action = self.config, batch["action"]
+        rows = action.shape[:2]
+        dtype = torch.float32 if masks is None else masks.dtype
+        given = batch if masks is None else {**batch, "bev": masks}
+        flat = {n: given[n].flatten(0, 1) for n in config.streams if n in given}
+        present: dict[str, torch.Tensor] = {}
+        if self.training and config.modality_dropout:
+            # A sensor that is missing stays missing for a whole window.
+            seen = hide_streams(tuple(flat), rows[0], config.modality_dropout, action.device)
+            present = {name: x.repeat_interleave(rows[1]) for name, x in seen.items()}
+        embedding = self.encoder(network_inputs(flat, config, dtype), present)
+        speed = self._speed(batch.get("state"), batch["motion"])
+        if "state" in present:
+            seen_state = present["state"].view(*rows, 1)
+            speed = torch.where(seen_state, speed, self._speed(None, batch["motion"]))
+        drive = drive_input(action, batch["motion"], speed)
+        return self.rssm.observe(embedding.unflatten(0, rows), drive)
 
-    def _onehot(self, stoch: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.one_hot(stoch, self.config.classes).float().flatten(-2)
+    def _features(self, latent: LatentState) -> torch.Tensor:
+        """(B, D + width of stoch), the input of heads and decoders."""
+        return torch.cat([latent.deter, self.rssm.latent.flat(latent.stoch)], -1)
 
-    def _classes(self, onehot: torch.Tensor) -> torch.Tensor:
-        return onehot.unflatten(-1, (self.config.groups, self.config.classes)).argmax(-1)
+    def _speed(self, state: torch.Tensor | None, motion: torch.Tensor) -> torch.Tensor:
+        """speed/10 (..., 1) as measured, or else from the distance of the last step."""
+        if state is not None:
+            return state[..., :1]
+        return motion[..., :1] / (self.config.dt * SPEED_SCALE)
 
 
 def window_drive(batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The recurrent model's drive input along windows, (B, T, 6)."""
+    """The core's drive input along windows, (B, T, 6)."""
     return drive_input(batch["action"], batch["motion"], batch["state"][..., :1])

@@ -1,11 +1,12 @@
-"""Building blocks: perceptron, LayerNorm GRU cell, bird's-eye-view encoder and mask decoder."""
+"""Building blocks: perceptron, patch-stem CNN, vision transformer, vector encoder."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from wm_dynamics.config import ModelConfig
+from wm_dynamics.attention import TransformerLayer
+from wm_dynamics.config import CameraConfig
 
 
 def perceptron(inputs: int, hidden: int, outputs: int, layers: int = 1) -> nn.Sequential:
@@ -17,21 +18,38 @@ def perceptron(inputs: int, hidden: int, outputs: int, layers: int = 1) -> nn.Se
     return nn.Sequential(*blocks, nn.Linear(inputs, outputs))
 
 
-class NormGRUCell(nn.Module):
-    """GRU cell with one fused linear layer and LayerNorm before the gates (DreamerV2/V3)."""
+def patch_cnn(inputs: int, channels: int) -> nn.Sequential:
+    """(M, inputs, h, w) -> (M, 64 * h/16 * w/16). A 4x4 patch stem keeps it cheap."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, channels, 4, 4), nn.SiLU(),
+        nn.Conv2d(channels, 64, 4, 2, 1), nn.SiLU(),
+        nn.Conv2d(64, 64, 4, 2, 1), nn.SiLU(),
+        nn.Flatten(),
+    )  # fmt: skip
 
-    def __init__(self, inputs: int, width: int):
+
+class VisionTransformer(nn.Module):
+    """Small ViT (Dosovitskiy et al. 2020, arXiv 2010.11929): patches, few layers, mean over tokens.
+
+    Args:
+        config: sizes; every patch is a token, with a learned position.
+    """
+
+    def __init__(self, config: CameraConfig):
         super().__init__()
-        self.linear = nn.Linear(inputs + width, 3 * width, bias=False)
-        self.norm = nn.LayerNorm(3 * width)
+        patch, width = config.vit_patch, config.vit_width
+        tokens = (config.height // patch) * (config.width // patch)
+        self.patches = nn.Conv2d(3, width, patch, patch)
+        self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.layers = nn.Sequential(
+            *(TransformerLayer(width, config.vit_heads) for _ in range(config.vit_layers))
+        )
+        self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: torch.Tensor, deter: torch.Tensor) -> torch.Tensor:
-        """x (B, inputs), deter (B, D) -> next deter (B, D) in float32."""
-        gates = self.norm(self.linear(torch.cat([x, deter], -1)))
-        reset, candidate, update = gates.float().chunk(3, -1)
-        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
-        # The -1 makes a fresh cell remember (DreamerV2, "update bias").
-        return torch.lerp(deter, candidate, torch.sigmoid(update - 1.0))
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """image (M, 3, h, w) -> (M, vit_width)."""
+        tokens = self.patches(image).flatten(2).transpose(1, 2) + self.position
+        return self.norm(self.layers(tokens)).mean(1)
 
 
 class VectorEncoder(nn.Module):
@@ -59,51 +77,21 @@ class VectorEncoder(nn.Module):
         self.mean.copy_(values.mean(0))
         self.std.copy_(values.std(0).clamp_min(1e-3))
 
-    def forward(self, vector: torch.Tensor) -> torch.Tensor:
-        """vector (B, inputs) -> (B, hidden); inputs beyond 5 standard deviations are clipped."""
-        return self.net(((vector - self.mean) / self.std).clamp(-5.0, 5.0))
+    def forward(
+        self,
+        vector: torch.Tensor,
+        present: torch.Tensor | None = None,
+        missing: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """vector (M, inputs) -> (M, hidden); inputs beyond 5 standard deviations are clipped.
 
-
-class Encoder(nn.Module):
-    """Masks, state and route -> embedding (B, embed). A 4x4 patch stem keeps it cheap."""
-
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        channels = config.cnn_channels
-        self.cnn = nn.Sequential(
-            nn.Conv2d(config.bev_channels, channels, 4, 4), nn.SiLU(),
-            nn.Conv2d(channels, 64, 4, 2, 1), nn.SiLU(),
-            nn.Conv2d(64, 64, 4, 2, 1), nn.SiLU(),
-            nn.Flatten(),
-        )  # fmt: skip
-        flat = 64 * (config.bev_size // 16) ** 2
-        self.vector = VectorEncoder(config.state_dim + config.route_dim, config.vector_hidden)
-        self.out = nn.Sequential(
-            nn.Linear(flat + config.vector_hidden, config.embed),
-            nn.LayerNorm(config.embed),
-            nn.SiLU(),
-        )
-
-    def forward(self, bev: torch.Tensor, state: torch.Tensor, route: torch.Tensor) -> torch.Tensor:
-        """bev (B, C, S, S) 0/1, state (B, 5), route (B, R) -> (B, embed)."""
-        vector = self.vector(torch.cat([state, route], -1))
-        return self.out(torch.cat([self.cnn(bev), vector], -1))
-
-
-class Decoder(nn.Module):
-    """Latent features -> mask logits at half resolution, (B, C, S/2, S/2)."""
-
-    def __init__(self, features: int, channels: int, bev_channels: int, bev_size: int):
-        super().__init__()
-        self.side = bev_size // 16
-        self.inp = nn.Linear(features, 64 * self.side**2)
-        self.net = nn.Sequential(
-            nn.SiLU(),
-            nn.ConvTranspose2d(64, 64, 4, 2, 1), nn.SiLU(),
-            nn.ConvTranspose2d(64, channels, 4, 2, 1), nn.SiLU(),
-            nn.ConvTranspose2d(channels, bev_channels, 4, 2, 1),
-        )  # fmt: skip
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """features (B, D + G*C) -> logits (B, C, S/2, S/2)."""
-        return self.net(self.inp(features).unflatten(1, (64, self.side, self.side)))
+        Args:
+            vector: what was measured.
+            present: (M, inputs) False where nothing was measured; None: everything was.
+            missing: (inputs,) standardised values that stand for "not measured".
+        """
+        scaled = ((vector - self.mean) / self.std).clamp(-5.0, 5.0)
+        if present is not None:
+            assert missing is not None, "something must stand for what is missing"
+            scaled = torch.where(present, scaled, missing)
+        return self.net(scaled)

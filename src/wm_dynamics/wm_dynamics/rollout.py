@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,32 +14,58 @@ class LatentState:
     """The model's belief at one moment, for B independent sequences.
 
     Attributes:
-        deter: (B, D) float32 recurrent state.
-        stoch: (B, G) int64 class of each group of the discrete state (its mode). Keeping indices
-            rather than one-hot vectors makes every layer above a table look-up.
+        deter: (B, D) float32 deterministic state.
+        stoch: the mode of the stochastic state: (B, G) int64 class of each group, or (B, Z)
+            float32 means. Keeping indices rather than one-hot vectors makes every layer above a
+            table look-up.
+        memory: None, or what a transformer remembers, (B, layers, 2, heads, W, D / heads).
     """
 
     deter: torch.Tensor
     stoch: torch.Tensor
+    memory: torch.Tensor | None = None
 
     def expand(self, n: int) -> LatentState:
         """One latent (B = 1) seen as ``n``; a batch of ``n`` is returned as it is."""
         if len(self.deter) == n:
             return self
-        return LatentState(self.deter.expand(n, -1), self.stoch.expand(n, -1))
+        memory = None if self.memory is None else self.memory.expand(n, *self.memory.shape[1:])
+        return LatentState(self.deter.expand(n, -1), self.stoch.expand(n, -1), memory)
 
     def to_arrays(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """First sequence as float32 arrays for a message: deter (D,), one-hot stoch (G*C,)."""
-        onehot = torch.nn.functional.one_hot(self.stoch[0], classes).float().flatten()
-        return self.deter[0].cpu().numpy(), onehot.cpu().numpy()
+        """First sequence as float32 arrays for a message.
+
+        Args:
+            classes: C, or 0 where the stochastic state is continuous.
+
+        Returns:
+            deter (D,) with the memory, if there is one, flattened behind it; stoch as one-hot
+            (G*C,) or means (Z,).
+        """
+        deter, stoch = self.deter[0], self.stoch[0]
+        if classes:
+            stoch = torch.nn.functional.one_hot(stoch, classes).float().flatten()
+        if self.memory is not None:
+            deter = torch.cat([deter, self.memory[0].flatten()])
+        return deter.cpu().numpy(), stoch.cpu().numpy()
 
     @staticmethod
-    def from_arrays(deter: np.ndarray, onehot: np.ndarray, classes: int) -> LatentState:
-        """Inverse of :meth:`to_arrays`; B is 1."""
-        stoch = np.asarray(onehot, np.float32).reshape(1, -1, classes).argmax(-1)
-        return LatentState(
-            torch.from_numpy(np.array(deter, np.float32)[None]), torch.from_numpy(stoch)
-        )
+    def from_arrays(
+        deter: np.ndarray,
+        stoch: np.ndarray,
+        classes: int,
+        memory_shape: tuple[int, ...] = (),
+    ) -> LatentState:
+        """Inverse of :meth:`to_arrays`; B is 1. memory_shape: ``ModelConfig.memory_shape``."""
+        values = torch.from_numpy(np.array(deter, np.float32)[None])
+        compact = np.array(stoch, np.float32)[None]
+        if classes:
+            compact = compact.reshape(1, -1, classes).argmax(-1)
+        memory = None
+        if memory_shape:
+            values, rest = values.tensor_split([values.shape[1] - math.prod(memory_shape)], 1)
+            memory = rest.unflatten(1, memory_shape)
+        return LatentState(values, torch.from_numpy(compact), memory)
 
 
 @dataclass(frozen=True)

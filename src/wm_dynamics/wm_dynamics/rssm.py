@@ -1,4 +1,9 @@
-"""Recurrent state-space model: GRU state plus discrete stochastic state, ensemble of priors."""
+"""Latent dynamics: a deterministic core, a stochastic state, and an ensemble of priors.
+
+With a GRU core this is the recurrent state-space model of PlaNet and Dreamer, with the transformer
+core the one of TransDreamer and STORM; whatever the core and the stochastic state, the methods are
+the same.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from wm_dynamics.config import ModelConfig
-from wm_dynamics.networks import NormGRUCell, perceptron
+from wm_dynamics.cores import TransformerCore, make_core
+from wm_dynamics.latents import make_latent
+from wm_dynamics.networks import perceptron
 
 # Metres, metres and radians per step brought to about one.
 MOTION_SCALE = (0.5, 8.0, 10.0)
@@ -27,82 +34,117 @@ class States:
 
     Attributes:
         deter: (B, T, D).
-        stoch: (B, T, G*C) one-hot forward, straight-through backward.
-        probs: (B, T, G, C) probabilities ``stoch`` was taken from.
+        stoch: (B, T, G*C) one-hot forward, straight-through backward; or (B, T, Z).
+        dist: what ``stoch`` was taken from: (B, T, G, C) probabilities or (B, T, 2, Z).
+        memory: None, or the transformer's keys and values, (B, layers, 2, heads, W + T, D / heads).
     """
 
     deter: torch.Tensor
     stoch: torch.Tensor
-    probs: torch.Tensor
+    dist: torch.Tensor
+    memory: torch.Tensor | None = None
 
     @property
     def features(self) -> torch.Tensor:
-        """(B, T, D + G*C), the input of heads and decoder."""
+        """(B, T, D + width of stoch), the input of heads and decoders."""
         return torch.cat([self.deter, self.stoch], -1)
+
+    def memory_after(self, step: int) -> torch.Tensor | None:
+        """What the core remembers after ``step``, as a belief holds it; None for a GRU."""
+        if self.memory is None:
+            return None
+        window = self.memory.shape[-2] - self.deter.shape[1]
+        return self.memory[..., step + 1 : step + 1 + window, :]
 
 
 class RSSM(nn.Module):
     """Transition, posterior and K priors.
 
-    The weights of ``inp`` multiply [stoch, drive], those of ``posterior`` [deter, embedding].
+    The weights of ``inp`` multiply [stoch, drive], those of ``posterior`` [deter, embedding], or
+    the embedding alone where the core runs over a window at once.
     """
+
+    initial_deter: torch.Tensor  # (D,)
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
+        self.latent = latent = make_latent(config)
         hidden = config.hidden
-        self.inp = nn.Linear(config.stoch + DRIVE_DIM, hidden)
+        self.inp = nn.Linear(latent.width + DRIVE_DIM, hidden)
         self.inp_norm = nn.LayerNorm(hidden)
-        self.cell = NormGRUCell(hidden, config.deter)
-        self.posterior = perceptron(config.deter + config.embed, hidden, config.stoch)
+        self.cell = make_core(config)
+        seen = config.embed if self.cell.parallel else config.deter + config.embed
+        self.posterior = perceptron(seen, hidden, latent.outputs)
         self.priors = nn.ModuleList(
-            perceptron(config.deter, hidden, config.stoch) for _ in range(config.ensemble)
+            perceptron(config.deter, hidden, latent.outputs) for _ in range(config.ensemble)
         )
-        self.initial_deter = nn.Parameter(torch.zeros(config.deter))
+        start = torch.zeros(config.deter)
+        if self.cell.parallel:  # what is learned about the start is in the core's memory
+            self.register_buffer("initial_deter", start)
+        else:
+            self.initial_deter = nn.Parameter(start)
 
-    def probs(self, logits: torch.Tensor) -> torch.Tensor:
-        """(..., G*C) logits -> (..., G, C) probabilities with a share of uniform, float32."""
-        config = self.config
-        soft = logits.float().unflatten(-1, (config.groups, config.classes)).softmax(-1)
-        return (1.0 - config.unimix) * soft + config.unimix / config.classes
+    def dist(self, raw: torch.Tensor) -> torch.Tensor:
+        """Network outputs -> parameters of the stochastic state's distribution, float32."""
+        return self.latent.dist(raw)
 
-    def take(self, probs: torch.Tensor, greedy: torch.Tensor | None = None) -> torch.Tensor:
-        """Sample one-hot states, straight-through; rows where ``greedy`` (B,) take the mode.
+    def posterior_dist(self, deter: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """deter (..., D), embedding (..., E) -> distribution given what is seen."""
+        seen = embedding if self.cell.parallel else torch.cat([deter, embedding], -1)
+        return self.dist(self.posterior(seen))
 
-        The draw is inverse-CDF from one uniform per group, so that a backend fed with the same
-        uniforms draws the same states.
-        """
-        uniform = torch.rand(*probs.shape[:-1], 1, device=probs.device)
-        index = (probs.detach().cumsum(-1) < uniform).sum(-1).clamp_max(self.config.classes - 1)
-        if greedy is not None:
-            index = torch.where(greedy[:, None], probs.argmax(-1), index)
-        onehot = F.one_hot(index, self.config.classes).to(probs.dtype)
-        return (onehot + probs - probs.detach()).flatten(-2)
+    def prior_mean(self, deter: torch.Tensor) -> torch.Tensor:
+        """deter (..., D) -> the ensemble's distribution before anything is seen."""
+        return self.latent.average(torch.stack([self.dist(prior(deter)) for prior in self.priors]))
+
+    def tokens(self, stoch: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
+        """stoch (..., width) a step ago and drive (..., 6) since -> core input (..., hidden)."""
+        return F.silu(self.inp_norm(self.inp(torch.cat([stoch, drive], -1))))
 
     def transition(
-        self, deter: torch.Tensor, stoch: torch.Tensor, drive: torch.Tensor
-    ) -> torch.Tensor:
-        """deter (B, D), stoch (B, G*C) one-hot, drive (B, 6) -> next deter (B, D)."""
-        x = F.silu(self.inp_norm(self.inp(torch.cat([stoch, drive], -1))))
-        return self.cell(x, deter)
+        self,
+        deter: torch.Tensor,
+        stoch: torch.Tensor,
+        drive: torch.Tensor,
+        memory: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """deter (B, D), stoch (B, width), drive (B, 6), memory -> next deter (B, D) and memory."""
+        return self.cell(self.tokens(stoch, drive), deter, memory)
 
-    def initial(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Learned start: deter (batch, D) and the mode of the mean prior, (batch, G*C)."""
+    def initial(self, batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Learned start: deter (batch, D), the mode of the mean prior (batch, width), memory."""
         deter = torch.tanh(self.initial_deter).expand(batch, -1)
-        mean = torch.stack([self.probs(prior(deter[:1])) for prior in self.priors]).mean(0)
-        stoch = F.one_hot(mean.argmax(-1), self.config.classes).float().flatten(-2)
-        return deter, stoch.expand(batch, -1)
+        stoch = self.latent.flat(self.latent.compact(self.prior_mean(deter[:1])))
+        return deter, stoch.expand(batch, -1), self.cell.initial_memory(batch)
 
     def observe(self, embedding: torch.Tensor, drive: torch.Tensor) -> States:
         """Posterior along a window: embedding (B, T, E), drive (B, T, 6) -> :class:`States`."""
-        deter, stoch = self.initial(len(embedding))
+        deter, stoch, memory = self.initial(len(embedding))
+        if isinstance(self.cell, TransformerCore):
+            return self._observe_at_once(self.cell, embedding, drive, stoch, memory)
         states = []
         for t in range(embedding.shape[1]):
-            deter = self.transition(deter, stoch, drive[:, t])
-            probs = self.probs(self.posterior(torch.cat([deter, embedding[:, t]], -1)))
-            stoch = self.take(probs)
-            states.append((deter, stoch, probs))
+            deter, memory = self.transition(deter, stoch, drive[:, t], memory)
+            dist = self.posterior_dist(deter, embedding[:, t])
+            stoch = self.latent.take(dist)
+            states.append((deter, stoch, dist))
         return States(*(torch.stack(x, 1) for x in zip(*states, strict=True)))
+
+    def _observe_at_once(
+        self,
+        cell: TransformerCore,
+        embedding: torch.Tensor,
+        drive: torch.Tensor,
+        first: torch.Tensor,
+        memory: torch.Tensor | None,
+    ) -> States:
+        """As ``observe``; no posterior waits for the step before. first: (B, width)."""
+        dist = self.dist(self.posterior(embedding))
+        stoch = self.latent.take(dist)
+        before = torch.cat([first[:, None], stoch[:, :-1]], 1)
+        deter, caches = cell.sequence(self.tokens(before, drive), memory)
+        return States(deter, stoch, dist, caches)
 
     def imagine(
         self,
@@ -111,19 +153,24 @@ class RSSM(nn.Module):
         drive: torch.Tensor,
         members: list[int],
         greedy: torch.Tensor | None = None,
+        memory: torch.Tensor | None = None,
     ) -> States:
         """Prior along H steps with gradients, one ensemble member per step.
 
         Args:
-            deter, stoch: (B, D), (B, G*C) where imagination starts.
+            deter, stoch: (B, D), (B, width) where imagination starts.
             drive: (B, H, 6).
             members: H indices of the prior to use.
             greedy: (B,) rows that follow the mode (as the planner does) instead of a sample.
+            memory: (B, ...) of the start, see :meth:`States.memory_after`; None for a GRU.
+
+        Returns:
+            The states, without a memory.
         """
         states = []
         for t, member in enumerate(members):
-            deter = self.transition(deter, stoch, drive[:, t])
-            probs = self.probs(self.priors[member](deter))
-            stoch = self.take(probs, greedy)
-            states.append((deter, stoch, probs))
+            deter, memory = self.transition(deter, stoch, drive[:, t], memory)
+            dist = self.dist(self.priors[member](deter))
+            stoch = self.latent.take(dist, greedy)
+            states.append((deter, stoch, dist))
         return States(*(torch.stack(x, 1) for x in zip(*states, strict=True)))

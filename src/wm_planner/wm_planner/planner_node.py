@@ -72,10 +72,10 @@ def read_latent(message: Latent, backend: TorchBackend) -> Situation:
         )
     values = [message.deter, message.stoch, message.state, message.route_x, message.route_y]
     deter, stoch, state, route_x, route_y = (np.asarray(v, np.float32) for v in values)
-    if (len(deter), len(stoch), len(state)) != (config.deter, config.stoch, config.state_dim):
+    if (len(deter), len(stoch), len(state)) != (config.belief, config.stoch, config.state_dim):
         raise ValueError(
             f"the latent has sizes {len(deter)}, {len(stoch)}, {len(state)}, the model "
-            f"{config.deter}, {config.stoch}, {config.state_dim}"
+            f"{config.belief}, {config.stoch}, {config.state_dim}"
         )
     if len(route_x) != len(route_y) or len(route_x) < 2:
         raise ValueError(f"the latent's route has {len(route_x)} x and {len(route_y)} y values")
@@ -87,7 +87,8 @@ def read_latent(message: Latent, backend: TorchBackend) -> Situation:
     reference = np.stack([route_x, route_y], -1)
     if not np.isfinite(reference).all():
         raise ValueError("the route in the latent message is not finite")
-    return Situation(LatentState.from_arrays(deter, stoch, config.classes), state, reference, pose)
+    latent = LatentState.from_arrays(deter, stoch, config.stoch_classes, config.memory_shape)
+    return Situation(latent, state, reference, pose)
 
 
 def statistics_message(plan: Plan, plan_ms: float, config: PlannerConfig) -> PlanStatistics:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from wm_dynamics.bev import unpack_bev
 from wm_dynamics.ego import EgoNet
 from wm_dynamics.heads import HEADS
+from wm_dynamics.kl import balanced_kl
 from wm_dynamics.model import WorldModel, window_drive
 from wm_dynamics.rssm import States
 from wm_training.train_config import LossConfig
@@ -70,31 +71,15 @@ def head_losses(
     return losses
 
 
-def kl_loss(
-    model: WorldModel, states: States, mask: torch.Tensor, loss: LossConfig
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Balanced KL with free nats, averaged over the ensemble; and the plain KL in nats.
-
-    The first step of a window has no history to be predicted from and is left out.
-    """
-    post, valid = states.probs[:, 1:], mask[:, 1:]
-    total = valid.sum().clamp_min(1.0)
-    value = plain = post.new_zeros(())
-    for prior in model.rssm.priors:
-        probs = model.rssm.probs(prior(states.deter[:, 1:]))
-        dynamic = (_kl(post.detach(), probs) * valid).sum() / total
-        represent = (_kl(post, probs.detach()) * valid).sum() / total
-        value = value + loss.dynamics * dynamic.clamp_min(loss.free_nats)
-        value = value + loss.representation * represent.clamp_min(loss.free_nats)
-        plain = plain + dynamic.detach()
-    members = len(model.rssm.priors)
-    return value / members, plain / members
-
-
 def reconstruction_loss(
     model: WorldModel, states: States, masks: torch.Tensor, mask: torch.Tensor, fraction: float
 ) -> torch.Tensor:
-    """Decode a random ``fraction`` of the frames at half resolution; cross-entropy per pixel."""
+    """Decode a random ``fraction`` of the frames at half resolution; cross-entropy per pixel.
+
+    Zero for a model that draws no masks.
+    """
+    if model.decoder is None:
+        return states.deter.new_zeros(())
     frames = mask.numel()
     chosen = torch.randperm(frames, device=mask.device)[: max(1, int(frames * fraction))]
     target = F.max_pool2d(masks.flatten(0, 1)[chosen], 2).float()
@@ -127,7 +112,9 @@ def overshoot(
     deter = torch.cat([states.deter[:, t] for t in starts])
     stoch = torch.cat([states.stoch[:, t] for t in starts])
     greedy = torch.arange(len(deter), device=deter.device) % 2 == 0
-    imagined = model.rssm.imagine(deter, stoch, ahead(drive), members, greedy)
+    memories = [memory for t in starts if (memory := states.memory_after(t)) is not None]
+    memory = torch.cat(memories) if memories else None
+    imagined = model.rssm.imagine(deter, stoch, ahead(drive), members, greedy, memory)
     raw = model.head(imagined.features).float()
     return raw, ahead(batch["labels"]), ahead(batch["mask"])
 
@@ -144,7 +131,9 @@ def world_model_loss(
     masks = unpack_bev(batch["bev"], model.config.bev_channels, dtype)
     mask = batch["mask"]
     states = model.observe(masks, batch)
-    kl, nats = kl_loss(model, states, mask, loss)
+    kl, nats = balanced_kl(
+        model.rssm, states, mask, loss.dynamics, loss.representation, loss.free_nats
+    )
     reconstruction = reconstruction_loss(model, states, masks, mask, loss.decode_fraction)
     now = head_losses(
         model.head(states.features[:, 2:]).float(), batch["labels"][:, 2:], mask[:, 2:], columns
@@ -170,8 +159,3 @@ def _weigh(losses: dict[str, torch.Tensor], loss: LossConfig) -> torch.Tensor:
     shares = [1.0 if head.kind == "regression" else loss.logit_share for head in HEADS]
     terms = [share * losses[head.name] for share, head in zip(shares, HEADS, strict=True)]
     return torch.stack(terms).sum()
-
-
-def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    """KL(p || q) of grouped categoricals (..., G, C) -> (...), nats."""
-    return (p * (p.log() - q.log())).sum((-1, -2))

@@ -19,6 +19,7 @@ from wm_dynamics.config import SIZES, ModelConfig
 from wm_dynamics.errors import UserError
 from wm_dynamics.heads import HEADS
 from wm_dynamics.model import WorldModel
+from wm_dynamics.streams import VECTORS
 from wm_training.losses import ego_loss, world_model_loss
 from wm_training.sampler import WindowSampler
 from wm_training.store import Store
@@ -265,8 +266,8 @@ class Trainer:
 def _fresh_model(config: ModelConfig, seed: int, store: Store) -> WorldModel:
     """Random weights, with the inputs standardised to the data."""
     model = WorldModel.untrained(config, seed)
-    vectors = np.concatenate([store.columns["state"], store.columns["route"]], 1)
-    model.encoder.vector.standardise(torch.from_numpy(vectors))
+    vectors = {name: torch.from_numpy(np.array(store.columns[name])) for name in VECTORS}
+    model.encoder.standardise(vectors)
     return model
 
 
