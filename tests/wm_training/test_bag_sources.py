@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 from carla_msgs.msg import CarlaEgoVehicleControl
 from rclpy.serialization import serialize_message
 from rosbags.rosbag1 import Writer as Writer1
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
+from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_typestore
 from std_msgs.msg import Float32
 
@@ -106,6 +110,39 @@ def test_a_cut_ros1_bag_is_refused_with_a_reason(tmp_path):
     (tmp_path / "drive.bag").write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match="not a readable recording"):
         list(BagReader(tmp_path / "drive.bag"))
+
+
+def write_compressed(path: Path, mode: CompressionMode, plugin: StoragePlugin) -> Path:
+    store = get_typestore(Stores.ROS2_KILTED)
+    compressed = Writer2(path, version=9, storage_plugin=plugin)
+    compressed.set_compression(mode, CompressionFormat.ZSTD)
+    with compressed as writer:
+        connection = writer.add_connection("/x", "std_msgs/msg/Float32", typestore=store)
+        message = store.types["std_msgs/msg/Float32"](1.0)
+        for number in range(300):
+            writer.write(connection, number, store.serialize_cdr(message, "std_msgs/msg/Float32"))
+    return next(file for file in path.iterdir() if file.suffix != ".yaml")
+
+
+@pytest.mark.parametrize("kind", ["ros1", "sqlite3-file", "sqlite3-message", "mcap-message"])
+def test_damage_is_refused_or_costs_what_follows_never_a_crash(tmp_path, kind):
+    if kind == "ros1":
+        file = path = tmp_path / "drive.bag"
+        write_ros1(path)
+    else:
+        path = tmp_path / "bag"
+        plugin, mode = kind.split("-")
+        file = write_compressed(path, CompressionMode[mode.upper()], StoragePlugin[plugin.upper()])
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    assert len(list(BagReader(path))) >= 10
+    for number in range(20):
+        data = bytearray(whole)
+        for position in rng.integers(0, len(data), 4):
+            data[position] = int(rng.integers(256))
+        file.write_bytes(data[: rng.integers(1, len(data))] if number % 4 == 0 else data)
+        with contextlib.suppress(UserError):
+            reader = BagReader(path)
+            assert len(list(reader)) <= 300
 
 
 @pytest.mark.skipif(not SHARED_BAGS.is_dir(), reason="needs ../shared/data/bags")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
@@ -14,13 +13,9 @@ from std_msgs.msg import Float32
 
 from wm_dynamics.errors import UserError
 from wm_msgs.msg import Latent
-from wm_perception.frame import Command, EgoState, LightState, SceneFrame
-from wm_perception.sync import FrameAssembler
 from wm_perception.topics import topic
-from wm_sim import bridge_messages as build
-from wm_sim.bridge_objects import object_arrays
 from wm_training.bag_writer import BagWriter
-from wm_training.recording import BagReader, find_role, read_frames, repair
+from wm_training.recording import BagReader, repair
 
 SPEED = topic("speedometer").name()
 
@@ -142,6 +137,7 @@ def test_a_torn_message_is_counted(tmp_path):
     reader = BagReader(tmp_path / "bag")
     assert [message.data for *_, message in reader] == [2.0]
     assert reader.problems == {"undecodable": 1}
+    assert reader.refused == {(SPEED, "undecodable"): 1}
 
 
 def test_what_is_no_recording_is_said(tmp_path):
@@ -157,31 +153,3 @@ def test_what_is_no_recording_is_said(tmp_path):
         repair(tmp_path / "text.mcap", tmp_path / "out")
     with pytest.raises(UserError, match="type no_such/msg/Thing is unknown"):
         BagWriter(tmp_path / "bag").add_topic("/x", "no_such/msg/Thing")
-
-
-def test_frames_from_a_bag(tmp_path):
-    writer = BagWriter(tmp_path / "bag")
-    keys = ("traffic_lights_status", "speedometer", "vehicle_status", "objects", "odometry")
-    for key in keys:
-        entry = topic(key)
-        writer.add_topic(entry.name("hero"), entry.type_name)
-    for k in range(5):
-        stamp = 100_000_000 * k
-        ego = EgoState(0.1 * k, 0.0, 0.0, 1.0, command=Command(0.5, 0.25))
-        frame = SceneFrame(stamp, ego, light_states={1: LightState(k % 3)})
-        messages = (
-            build.light_status(frame.light_states),
-            build.speedometer(ego),
-            build.vehicle_status(stamp, ego),
-            object_arrays(frame, 9, k, np.zeros((len(frame.objects), 2)), frame.stamp_ns)[0],
-            build.odometry(stamp, ego, "hero"),
-        )
-        for index, (key, message) in enumerate(zip(keys, messages, strict=True)):
-            writer.write(topic(key).name("hero"), stamp + index, serialize_message(message))
-    writer.close()
-    assert find_role(BagReader(tmp_path / "bag")) == "hero"
-    assembler = FrameAssembler("hero", want_scene=False)
-    frames = [f for f, _ in read_frames(BagReader(tmp_path / "bag"), assembler, "hero")]
-    assert [f.stamp_ns for f in frames] == [100_000_000 * k for k in range(5)]
-    assert [f.light_states[1] for f in frames] == [0, 1, 2, 0, 1]
-    assert frames[2].ego == EgoState(0.2, 0.0, 0.0, 1.0, command=Command(0.5, 0.25))

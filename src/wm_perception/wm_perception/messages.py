@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 
+import cv2
 import numpy as np
 
 from wm_perception.conventions import from_vehicle_control, yaw_from_quaternion
@@ -26,9 +27,16 @@ BOX_SHAPE = 1  # shape_msgs/SolidPrimitive.BOX
 # An object this close to the ego's own origin can only be the ego itself.
 SELF_RADIUS_M = 0.3
 CHANNELS = {"bgra8": 4, "rgba8": 4, "rgb8": 3, "bgr8": 3}
+_TO_RGB = {
+    "bgra8": cv2.COLOR_BGRA2RGB,
+    "rgba8": cv2.COLOR_RGBA2RGB,
+    "bgr8": cv2.COLOR_BGR2RGB,
+}
 DEFAULT_EGO_SIZE_M = (4.5, 1.85)
 # carla-ros-bridge 0.9.13 calls every vehicle a car; these are told apart by their size.
 BIKE_WIDTH_M, TRUCK_LENGTH_M = 1.1, 5.8
+_CLASSES = {int(kind): kind for kind in ObjectClass}
+_STATES = {int(state): state for state in LightState}
 
 
 class MessageError(ValueError):
@@ -122,8 +130,7 @@ def box_size(item) -> tuple[float, float]:
 
 def object_class(classification: int, size: tuple[float, float]) -> ObjectClass:
     """The class of an object, from what it is called and from its length and width (m)."""
-    known = {int(kind) for kind in ObjectClass}
-    kind = ObjectClass(classification) if classification in known else ObjectClass.UNKNOWN
+    kind = _CLASSES.get(classification, ObjectClass.UNKNOWN)
     if kind in (ObjectClass.CAR, ObjectClass.UNKNOWN):
         if size[1] < BIKE_WIDTH_M:
             return ObjectClass.BIKE if size[0] > 1.2 else ObjectClass.PEDESTRIAN
@@ -169,9 +176,8 @@ def objects(message, exclude: int | None = None) -> Objects:
 
 def light_states(message) -> dict[int, LightState]:
     """CarlaTrafficLightStatusList -> light id -> state; unknown numbers become UNKNOWN."""
-    known = {int(state) for state in LightState}
     return {
-        int(light.id): LightState(light.state) if light.state in known else LightState.UNKNOWN
+        int(light.id): _STATES.get(light.state, LightState.UNKNOWN)
         for light in message.traffic_lights
     }
 
@@ -233,7 +239,7 @@ def rgb_image(message) -> np.ndarray:
         )
     rows = np.frombuffer(message.data, np.uint8).reshape(height, step)
     pixels = rows[:, : width * channels].reshape(height, width, channels)
-    return pixels[..., 2::-1].copy() if encoding.startswith("bgr") else pixels[..., :3].copy()
+    return cv2.cvtColor(pixels, _TO_RGB[encoding]) if encoding in _TO_RGB else pixels.copy()
 
 
 def to_array(values: np.ndarray, typecode: str) -> array:

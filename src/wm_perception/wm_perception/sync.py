@@ -107,8 +107,18 @@ class FrameAssembler:
         try:
             return self._feed(key, message)
         except MessageError as error:
-            self.health.count("bad_message", f"{key}: {error}")
+            # Of a message that belongs to a frame, _complete notes what was lost with it.
+            lost = () if key in self._needed or key == "speedometer" else (key,)
+            self.health.count("bad_message", f"{key}: {error}", lost)
             return None
+
+    def finish(self) -> None:
+        """The recording is over: count what waits for messages that will not come."""
+        self._drop(list(self._partials))
+        self.health.lost["speedometer", "no_frame"] += len(self._speeds)
+        if self._held:
+            self._count_held()
+            self._held = None
 
     def _feed(self, key: str, message) -> SceneFrame | None:
         if key in STAMPED or (key == "image" and self._want_image):
@@ -142,12 +152,13 @@ class FrameAssembler:
                 f"{key} went back in time by {(self._last_stamp[key] - stamp) * 1e-9:.3f} s: "
                 "the source was restarted, or two sources publish",
             )
+            self._drop(list(self._partials))
             self._reset()
             self._speeds = deque(list(self._speeds)[-1:], MAX_PENDING)  # may be of the new time
             self._scenes.restart(stamp)
         self._last_stamp[key] = stamp
         if self._last and stamp <= self._last.stamp_ns + TOLERANCE_NS:
-            self.health.count("late", f"{key} came after its frame was complete")
+            self.health.count("late", f"{key} came after its frame was complete", (key,))
             return None
         partial = next((p for p in self._partials if abs(p.stamp_ns - stamp) <= TOLERANCE_NS), None)
         if partial is None:
@@ -163,7 +174,9 @@ class FrameAssembler:
         for partial in partials:
             missing = ", ".join(key for key in self._needed if key not in partial.parts)
             self.health.count(
-                "incomplete", f"a frame was dropped without {missing or 'speedometer'}"
+                "incomplete",
+                f"a frame was dropped without {missing or 'speedometer'}",
+                partial.parts,
             )
             self._partials.remove(partial)
 
@@ -182,7 +195,12 @@ class FrameAssembler:
             self._speed_waited_for = by_speed
             self._drop([p for p in self._partials if p.stamp_ns < partial.stamp_ns])
             self._partials.remove(partial)
-            return self._admit(self._build(partial, speedometer))
+            try:
+                frame = self._build(partial, speedometer)
+            except MessageError:
+                self.health.lost.update((key, "bad_message") for key in partial.parts)
+                raise
+            return self._admit(frame)
         return None
 
     def _take_speed(self, vehicle_status):
@@ -206,6 +224,7 @@ class FrameAssembler:
             index = min(range(len(self._speeds)), key=lambda i: misfit(self._speeds[i]))
         for _ in range(index):
             self._speeds.popleft()
+        self.health.lost["speedometer", "no_frame"] += index
         self._speed = self._speeds.popleft()
         return self._speed
 
@@ -241,11 +260,13 @@ class FrameAssembler:
         if not self._want_scene:
             return frame
         if self._held:
-            self.health.count(
-                "held", f"a frame was dropped waiting for {self._scenes.waiting_for()}"
-            )
+            self._count_held()
         self._held = frame
         return self._release()
+
+    def _count_held(self) -> None:
+        waiting = self._scenes.waiting_for()
+        self.health.count("held", f"a frame was dropped waiting for {waiting}", self._needed)
 
     def _release(self) -> SceneFrame | None:
         """The held frame, once the scene for it is known."""

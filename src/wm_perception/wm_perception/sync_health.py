@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from wm_perception.topics import DEFAULT_ROLE, topic
 
@@ -27,6 +28,7 @@ class SyncHealth:
     Attributes:
         problems: kind -> count since the start.
         texts: kind -> the latest text of that kind.
+        lost: (topic key, kind) -> messages that no frame was made of.
         paused: nothing is missed while the simulation is paused.
         waiting_for: what the held frame lacks, empty when nothing.
     """
@@ -41,6 +43,7 @@ class SyncHealth:
     ):
         self.problems: Counter[str] = Counter()
         self.texts: dict[str, str] = {}
+        self.lost: Counter[tuple[str, str]] = Counter()
         self.paused = False
         self.waiting_for = ""
         self._role = role
@@ -55,10 +58,11 @@ class SyncHealth:
         """A message of ``key`` arrived."""
         self._heard["world_info" if key == "map" else key] = now_s
 
-    def count(self, kind: str, text: str) -> None:
-        """One more problem of ``kind``."""
+    def count(self, kind: str, text: str, keys: Iterable[str] = ()) -> None:
+        """One more problem of ``kind``, which cost one message of each of the topics ``keys``."""
         self.problems[kind] += 1
         self.texts[kind] = text
+        self.lost.update((key, kind) for key in keys)
 
     def missing(self, now_s: float) -> list[str]:
         """One sentence per topic that is silent for longer than the timeout."""

@@ -13,6 +13,7 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 from mcap.exceptions import McapError
 from mcap.records import Channel, Chunk, DataEnd, Message, Schema
 from mcap.stream_reader import CRCValidationError, StreamReader, breakup_chunk
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.highlevel import AnyReader
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
@@ -149,27 +150,44 @@ def sqlite_messages(file: Path, schemas: Schemas, problems: Counter[str]) -> Ite
 def rosbags_messages(path: Path, schemas: Schemas, problems: Counter[str]) -> Iterator[Item]:
     """What the ``rosbags`` library reads: ROS 1 bags, and compressed rosbag2 recordings.
 
+    Damage behind the index ends the recording there.
+
     Raises:
-        UserError: the recording is not readable; it must be whole.
+        UserError: the recording has no readable index.
     """
     try:
-        with AnyReader([path]) as reader:
-            for connection in reader.connections:
-                text, kind = connection.msgdef.data, connection.msgdef.format.name.lower()
-                if not reader.is2:
-                    text = ROS1_SEQ.sub(r"\1", text)
-                if text:
-                    schemas[connection.msgtype] = (f"ros2{kind}", text)
-            to_cdr = None if reader.is2 else _ros1_types(schemas).ros1_to_cdr
-            for connection, stamp_ns, data in reader.messages():
-                try:
-                    cdr = to_cdr(data, connection.msgtype) if to_cdr else data
-                except (SerdeError, KeyError, IndexError):
-                    problems["undecodable"] += 1
-                    continue
-                yield connection.topic, connection.msgtype, stamp_ns, bytes(cdr)
-    except AnyReaderError as error:
+        reader = AnyReader([path])
+        reader.open()
+    except Exception as error:  # of the library, of its decompressors and of its parsers
         raise UserError(f"{path} is not a readable recording: {error}") from None
+    with closing(reader):
+        for connection in reader.connections:
+            text, kind = connection.msgdef.data, connection.msgdef.format.name.lower()
+            if not reader.is2:
+                text = ROS1_SEQ.sub(r"\1", text)
+            if text:
+                schemas[connection.msgtype] = (f"ros2{kind}", text)
+        to_cdr = None if reader.is2 else _ros1_types(schemas).ros1_to_cdr
+        for connection, stamp_ns, data in _up_to_damage(reader, problems):
+            try:
+                cdr = to_cdr(data, connection.msgtype) if to_cdr else data
+            except (SerdeError, ValueError, KeyError, IndexError, struct.error):
+                problems["undecodable"] += 1
+                continue
+            yield connection.topic, connection.msgtype, stamp_ns, bytes(cdr)
+
+
+def _up_to_damage(reader: AnyReader, problems: Counter[str]) -> Iterator[tuple[Any, int, Any]]:
+    messages = reader.messages()
+    while True:
+        try:
+            message = next(messages)
+        except StopIteration:
+            return
+        except Exception:  # of the library, of its decompressors and of SQLite
+            problems["torn"] += 1
+            return
+        yield message
 
 
 def _ros1_types(schemas: Schemas) -> Typestore:

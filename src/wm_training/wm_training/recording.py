@@ -1,4 +1,4 @@
-"""Reads recordings, whole or cut off: raw or deserialised messages, and synchronised frames.
+"""Reads recordings, whole or cut off: raw or deserialised messages.
 
 A bag whose recorder was killed (no index, no ``metadata.yaml``, a torn last record) gives
 everything up to the tear; see :mod:`wm_training.bag_sources`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import re
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,9 +26,6 @@ from rosbags.typesys import (
 from rosbags.typesys.store import Typestore
 
 from wm_dynamics.errors import UserError
-from wm_perception.frame import SceneFrame
-from wm_perception.scene import Scene
-from wm_perception.sync import FrameAssembler
 from wm_perception.topics import TOPICS
 from wm_training.bag_sources import (
     Item,
@@ -39,9 +37,12 @@ from wm_training.bag_sources import (
     sqlite_messages,
 )
 from wm_training.bag_writer import BagWriter
+from wm_training.object_decoder import LITTLE_ENDIAN, OBJECT_ARRAY, decode_objects, fits
 
 # Messages are handed out in order of their time stamps; recorders write them this far out of order.
 REORDER_NS = 2_000_000_000
+# What bytes that are no such message make the decoder raise.
+UNDECODABLE = (SerdeError, ValueError, IndexError, OverflowError, MemoryError, struct.error)
 
 
 @dataclass(frozen=True, order=True)
@@ -63,6 +64,7 @@ class BagReader:
         complete: it was closed properly; known after iterating.
         recovered: messages read so far.
         problems: kind (``torn``, ``damaged_chunk``, ``unknown_type``, ``undecodable``) -> count.
+        refused: (topic, kind) -> messages of it that could not be decoded.
     """
 
     def __init__(self, path: Path | str):
@@ -74,9 +76,11 @@ class BagReader:
         self.path = Path(path)
         self.recovered = 0
         self.problems: Counter[str] = Counter()
+        self.refused: Counter[tuple[str, str]] = Counter()
         self._store = get_typestore(Stores.EMPTY)
         self._bad_types: set[str] = set()
         self._schemas: Schemas = {}
+        self._objects_fit: bool | None = None
         if not self.path.exists():
             raise UserError(f"no recording at {self.path}")
         if self.path.is_file():
@@ -120,13 +124,26 @@ class BagReader:
         """The message as an object; None (and counted) when its type or bytes are unusable."""
         store = self._types(item.type_name)
         if item.type_name not in store.types:
-            self.problems["unknown_type"] += 1
+            self._refuse(item, "unknown_type")
             return None
         try:
+            if item.type_name == OBJECT_ARRAY and self._fast_objects(store, item.data):
+                return decode_objects(item.data)
             return store.deserialize_cdr(item.data, item.type_name)
-        except SerdeError:
-            self.problems["undecodable"] += 1
+        except UNDECODABLE:
+            self._refuse(item, "undecodable")
             return None
+
+    def _fast_objects(self, store: Typestore, data: bytes) -> bool:
+        """Whether the decoder made for objects can be used."""
+        if self._objects_fit is None:
+            self._objects_fit = fits(store, known_types())
+        return self._objects_fit and data[:2] == LITTLE_ENDIAN
+
+    def _refuse(self, item: RawMessage, kind: str) -> None:
+        """Count a message that cannot be decoded."""
+        self.problems[kind] += 1
+        self.refused[item.topic, kind] += 1
 
     def _types(self, type_name: str) -> Typestore:
         """Types as the recording defines them, or the known ones where it says nothing."""
@@ -173,42 +190,6 @@ class BagReader:
 def _natural(path: Path) -> list[Any]:
     """Sorting key that puts bag_10 after bag_9."""
     return [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", path.name)]
-
-
-def find_role(reader: BagReader) -> str:
-    """Role name of the recorded ego vehicle.
-
-    Raises:
-        UserError: no vehicle, or several, were recorded.
-    """
-    pattern = re.compile(r"/carla/([^/]+)/odometry$")
-    roles = {match[1] for item in reader.raw() if (match := pattern.match(item.topic))}
-    if len(roles) != 1:
-        found = ", ".join(sorted(roles)) or "none"
-        raise UserError(
-            f"{reader.path}: name the recorded vehicle with --role-name (found: {found})"
-        )
-    return roles.pop()
-
-
-def read_frames(
-    reader: BagReader, assembler: FrameAssembler, role: str
-) -> Iterator[tuple[SceneFrame, Scene | None]]:
-    """The synchronised frames of a recording, each with its scene.
-
-    The scene is None only when the assembler was made with ``want_scene=False``; a new
-    :class:`Scene` object means a new episode. What could not be used is counted in
-    ``reader.problems`` and ``assembler.health.problems``.
-    """
-    names = {topic.name(role): topic.key for topic in TOPICS}
-    for item in reader.raw():
-        key = names.get(item.topic)
-        message = reader.decode(item) if key else None
-        if key is None or message is None:
-            continue
-        frame = assembler.feed(key, message, item.stamp_ns * 1e-9)
-        if frame is not None:
-            yield frame, assembler.scene
 
 
 def repair(path: Path | str, out: Path | str) -> str:

@@ -4,12 +4,15 @@ Layout::
 
     store/
       manifest.json           written last, atomically, after every episode
+      writer.lock             locked while a process writes
       episode-000000/bev.npy  (F, 64, 64) uint8 bitmask, bit k = channel k
                      state.npy   (F, 5)   speed/10, yaw rate, steer and accel echo, accel/5
                      route.npy   (F, 20)  ego-frame way points, flattened
                      command.npy (F, 2)   steer, accel of the interval that ends at this frame
                      motion.npy  (F, 3)   dx, dy [m], dyaw [rad] since the previous frame
                      labels.npy  (F, L)   columns ``wm_dynamics.heads.LABELS``
+                     image-NAME.npy (F, h, w, 3) uint8 RGB, or (F, h, w) float16 depth in metres
+                     age-NAME.npy   (F,) seconds from the picture to the frame; NaN: no picture
 
 Frames are ``frame_dt`` seconds apart. An episode directory that the manifest does not name is
 unfinished and ignored, so a killed writer loses at most the episode it was writing.
@@ -17,80 +20,125 @@ unfinished and ignored, so a killed writer loses at most the episode it was writ
 
 from __future__ import annotations
 
-import hashlib
+import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from wm_dynamics.errors import UserError
 from wm_dynamics.heads import LABELS
+from wm_training.store_columns import (
+    AGE,
+    COLUMNS,
+    IMAGE,
+    cameras_of,
+    checked,
+    content_hash,
+    digest,
+)
+from wm_training.store_manifest import FORMAT, MANIFEST, check_fit, read_episodes, read_manifest
 
-FORMAT = 1
-MANIFEST = "manifest.json"
-COLUMNS = ("bev", "state", "route", "command", "motion", "labels")
+LOCK = "writer.lock"
 
 
 class StoreWriter:
-    """Appends episodes to a store; continues an existing one.
+    """Appends episodes to a store; continues an existing one. One writer at a time.
+
+    Nothing is created before the first episode.
 
     Args:
-        path: the store's directory, created if needed.
+        path: the store's directory.
         frame_dt: seconds between frames.
         labels: names of the label columns.
+        columns: names of the columns, see :mod:`wm_training.store_columns`.
     """
 
-    def __init__(self, path: Path | str, frame_dt: float = 0.1, labels: Sequence[str] = LABELS):
+    def __init__(
+        self,
+        path: Path | str,
+        frame_dt: float = 0.1,
+        labels: Sequence[str] = LABELS,
+        columns: Sequence[str] = COLUMNS,
+    ):
         self.path = Path(path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        if (self.path / MANIFEST).exists():
-            self.manifest = read_manifest(self.path)
-            if self.manifest["frame_dt"] != frame_dt or self.manifest["labels"] != list(labels):
+        self._lock: TextIO | None = None
+        self._fresh = {
+            "format": FORMAT,
+            "frame_dt": frame_dt,
+            "labels": list(labels),
+            "columns": list(columns),
+            "hash": "",
+            "episodes": [],
+        }
+        self.manifest = self._read()
+
+    def _read(self) -> dict:
+        """The manifest on disk, or a new one."""
+        if not (self.path / MANIFEST).exists():
+            return self._fresh
+        manifest = read_manifest(self.path)
+        for key in ("frame_dt", "labels", "columns"):
+            if manifest[key] != self._fresh[key]:
                 raise UserError(
-                    f"{self.path} was written with frame_dt {self.manifest['frame_dt']} and labels "
-                    f"{self.manifest['labels']}; append with the same or choose another directory"
+                    f"{self.path} was written with {key} {manifest[key]}, not {self._fresh[key]}; "
+                    "append with the same or choose another directory"
                 )
-        else:
-            self.manifest = {
-                "format": FORMAT,
-                "frame_dt": frame_dt,
-                "labels": list(labels),
-                "hash": "",
-                "episodes": [],
-            }
-            self._write_manifest()
+        return manifest
 
     def append_episode(self, arrays: Mapping[str, np.ndarray], info: Mapping | None = None) -> None:
         """Write one finished episode.
 
         Args:
-            arrays: the columns of the module's docstring, all with the same first length.
+            arrays: the columns, all with the same first length.
             info: small JSON-able facts (town, seed, style) kept in the manifest.
+
+        Raises:
+            ValueError: a column is missing or malformed.
+            UserError: another process writes to this store.
         """
-        columns = _checked(arrays, len(self.manifest["labels"]))
+        names = self.manifest["columns"]
+        columns = checked(arrays, names, len(self.manifest["labels"]))
+        self._acquire()
         name = f"episode-{len(self.manifest['episodes']):06d}"
         folder = self.path / name
         folder.mkdir(exist_ok=True)
-        digest = hashlib.sha256()
-        for key in COLUMNS:
+        for key in names:
             np.save(folder / f"{key}.npy", columns[key])
-            digest.update(columns[key].tobytes())
         self.manifest["episodes"].append(
             {
                 "name": name,
-                "frames": len(columns["bev"]),
-                "sha256": digest.hexdigest(),
+                "frames": len(columns[names[0]]),
+                "sha256": digest(columns, names),
                 "info": dict(info or {}),
             }
         )
         self.manifest["hash"] = content_hash(self.manifest["episodes"])
         self._write_manifest()
 
+    def _acquire(self) -> None:
+        """Become the one writer; the system releases the lock of a killed one."""
+        if self._lock is not None:
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = (self.path / LOCK).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise UserError(f"another process is writing to {self.path}; wait for it") from None
+        self._lock = lock
+        self.manifest = self._read()
+
     def close(self) -> None:
-        """Nothing is left open between episodes; here so that a ``with`` block reads well."""
+        """Let others write. Nothing else is left open between episodes."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -102,54 +150,6 @@ class StoreWriter:
         draft = self.path / (MANIFEST + ".tmp")
         draft.write_text(json.dumps(self.manifest, indent=1))
         os.replace(draft, self.path / MANIFEST)
-
-
-def content_hash(episodes: Sequence[Mapping]) -> str:
-    """Hash of a store's content: of its episodes' hashes, in order."""
-    return hashlib.sha256("".join(e["sha256"] for e in episodes).encode()).hexdigest()[:16]
-
-
-def read_manifest(path: Path) -> dict:
-    """The manifest of the store at ``path``.
-
-    Raises:
-        UserError: not a store, or one of another format.
-    """
-    file = path / MANIFEST
-    if not file.is_file():
-        raise UserError(f"{path} is no training store (no {MANIFEST}); make one with "
-                        "`wm dataset build`")  # fmt: skip
-    try:
-        manifest = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{file} is damaged ({error}); build the store again") from None
-    if manifest.get("format") != FORMAT:
-        raise UserError(
-            f"{file} has format {manifest.get('format')}, this version reads {FORMAT}; "
-            "build the store again"
-        )
-    return manifest
-
-
-def _checked(arrays: Mapping[str, np.ndarray], labels: int) -> dict[str, np.ndarray]:
-    """Columns with the right dtype and shape, or ValueError."""
-    missing = set(COLUMNS) - set(arrays)
-    if missing:
-        raise ValueError(f"episode lacks the columns {sorted(missing)}")
-    frames = len(arrays["bev"])
-    widths = {"state": 5, "command": 2, "motion": 3, "labels": labels}
-    columns = {}
-    for key in COLUMNS:
-        dtype = np.uint8 if key == "bev" else np.float32
-        column = np.ascontiguousarray(arrays[key], dtype)
-        if len(column) != frames or column.ndim != (3 if key == "bev" else 2):
-            raise ValueError(f"column {key} has shape {column.shape}, expected {frames} rows")
-        if key in widths and column.shape[1] != widths[key]:
-            raise ValueError(f"column {key} has width {column.shape[1]}, expected {widths[key]}")
-        if not np.isfinite(column).all():
-            raise ValueError(f"column {key} holds values that are not finite")
-        columns[key] = column
-    return columns
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,9 @@ class Store:
         frame_dt: seconds between frames.
         hash: content hash.
         infos: per episode, what its writer noted.
+        images: camera name -> one memory-mapped array of pictures per episode; cameras that all
+            the stores have.
+        ages: camera name -> (F,) seconds from picture to frame, NaN where there is none.
     """
 
     bev: list[np.ndarray]
@@ -173,44 +176,49 @@ class Store:
     frame_dt: float
     hash: str
     infos: list[dict]
+    images: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    ages: dict[str, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
     def open(*paths: Path | str) -> Store:
         """Open one or more store directories as one.
 
         Raises:
-            UserError: a directory is no store, is empty, or does not fit the others.
+            UserError: a directory is no store, is empty, lacks what the driving model learns from,
+                or does not fit the others.
         """
         manifests = [(Path(p), read_manifest(Path(p))) for p in paths]
         if not manifests:
             raise UserError("no training store given")
+        check_fit(manifests)
         first = manifests[0][1]
-        bev, lengths, infos, episodes = [], [], [], []
-        parts: dict[str, list[np.ndarray]] = {key: [] for key in COLUMNS[1:]}
+        cameras = [
+            name
+            for name in cameras_of(first["columns"])
+            if all(IMAGE + name in manifest["columns"] for _, manifest in manifests)
+        ]
+        big = ["bev", *(IMAGE + name for name in cameras)]
+        parts: dict[str, list[np.ndarray]] = {
+            key: [] for key in (*COLUMNS, *big, *(AGE + name for name in cameras))
+        }
+        episodes = []
         for path, manifest in manifests:
-            if (manifest["frame_dt"], manifest["labels"]) != (first["frame_dt"], first["labels"]):
-                raise UserError(f"{path} and {manifests[0][0]} differ in frame_dt or labels")
-            for episode in manifest["episodes"]:
-                folder = path / episode["name"]
-                try:
-                    bev.append(np.load(folder / "bev.npy", mmap_mode="r"))
-                    for key in parts:
-                        parts[key].append(np.load(folder / f"{key}.npy"))
-                except (OSError, ValueError, EOFError) as error:
-                    raise UserError(f"{folder} is damaged: {error}") from None
-                lengths.append(episode["frames"])
-                infos.append(episode["info"])
+            for episode, columns in read_episodes(path, manifest):
                 episodes.append(episode)
+                for key, part in parts.items():
+                    part.append(columns[key] if key in big else np.array(columns[key]))
         if not episodes:
             raise UserError(f"no finished episode in {', '.join(map(str, paths))}")
         return Store(
-            bev,
-            {key: np.concatenate(part) for key, part in parts.items()},
-            np.concatenate([[0], np.cumsum(lengths)]),
+            parts["bev"],
+            {key: np.concatenate(parts[key]) for key in COLUMNS[1:]},
+            np.concatenate([[0], np.cumsum([episode["frames"] for episode in episodes])]),
             tuple(first["labels"]),
             first["frame_dt"],
             content_hash(episodes),
-            infos,
+            [episode["info"] for episode in episodes],
+            {name: parts[IMAGE + name] for name in cameras},
+            {name: np.concatenate(parts[AGE + name]) for name in cameras},
         )
 
     @property
