@@ -37,11 +37,12 @@ def test_a_small_shift_needs_no_stop(kind):
     assert 0.1 < result.y.max() < 1.0
 
 
-def test_never_passes_a_queue_at_a_red_light():
-    queue = [User(46.0, 0.0), User(39.0, 0.0)]
+@pytest.mark.parametrize("last", [User(39.0, 0.0), User(40.0, -0.75, kind=ObjectClass.BIKE)])
+def test_never_passes_a_queue_at_a_red_light(last):
+    queue = [User(46.0, 0.0), last]
     result = drive(straight(), queue, 60.0, lights={LIGHT: LightState.RED})
     assert np.abs(result.y).max() < 0.2
-    assert 31.0 < result.x[-1] < 34.0
+    assert 31.0 < result.x[-1] < 36.0
 
 
 def test_gives_one_who_was_driving_time_to_drive_on():

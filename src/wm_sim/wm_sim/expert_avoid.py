@@ -13,7 +13,7 @@ import numpy as np
 
 from wm_perception.frame import LightState, ObjectClass, SceneFrame
 from wm_perception.scene import Scene
-from wm_sim.expert_blockage import STANDING_MPS, WAIT_MOVED_S, Blockages
+from wm_sim.expert_blockage import STANDING_MPS, WAIT_QUEUE_S, Blockages
 from wm_sim.expert_junction import Junctions
 from wm_sim.expert_pass import (
     LEAD_M,
@@ -89,10 +89,11 @@ class Avoidance:
         easy = max(frame.ego.speed_mps, 0.0) ** 2 / (2.0 * STANDOFF_BRAKE_MPS2)
         limits = []
         for row in self._blockages.rows(placed, front):
-            waits = self._blockages.wait(frame, placed, row) <= WAIT_MOVED_S
-            if waits and int(placed.objects.ids[row]) not in passed:
-                room = float(placed.rear[row]) - front - STANDOFF_M
-                limits.append(stop_at(max(room, easy), "blockage"))
+            waits = self._blockages.wait(frame, placed, row) <= WAIT_QUEUE_S
+            stop = float(placed.rear[row]) - STANDOFF_M
+            in_the_box = self._junctions.in_area(stop - frame.ego.length, stop + 1.0)
+            if waits and not in_the_box and int(placed.objects.ids[row]) not in passed:
+                limits.append(stop_at(max(stop - front, easy), "blockage"))
         return limits
 
     # ------------------------------------------------------------------ decisions

@@ -15,9 +15,9 @@ from wm_sim.expert_path import CORRIDOR_HALF_M, Placed
 
 STANDING_MPS, SEEN_MOVING_MPS = 0.3, 1.0
 SIGHT_M = 40.0  # blockages farther away can wait
-# Seconds that a vehicle has to stand: seen standing only; seen driving before; at a green light; in
-# a queue; before a junction.
-WAIT_S, WAIT_MOVED_S, WAIT_GREEN_S, WAIT_QUEUE_S, WAIT_JUNCTION_S = 2.0, 8.0, 9.0, 12.0, 20.0
+# Seconds that a vehicle has to stand: seen standing only; seen driving before; in a line of others;
+# at a green light; before a junction.
+WAIT_S, WAIT_MOVED_S, WAIT_QUEUE_S, WAIT_GREEN_S, WAIT_JUNCTION_S = 2.0, 8.0, 9.0, 12.0, 20.0
 WAIT_PERSON_S = 4.0  # who stands at the edge of the lane
 OFF_CENTRE_M = 0.7  # whoever stands this far from the middle of the lane has parked
 QUEUE_GAP_M, QUEUE_MPS = 10.0, 2.0  # a queue has gaps up to this, and may creep
@@ -67,7 +67,8 @@ class Blockages:
         kind = placed.objects.kinds[row]
         if kind == ObjectClass.BARRIER:
             return 0.0
-        if abs(placed.d[row]) > OFF_CENTRE_M:
+        # Cyclists keep to the right; that does not mean that they have parked.
+        if abs(placed.d[row]) > OFF_CENTRE_M and kind != ObjectClass.BIKE:
             return WAIT_PERSON_S if kind == ObjectClass.PEDESTRIAN else WAIT_S
         if kind == ObjectClass.PEDESTRIAN:
             return WAIT_JUNCTION_S

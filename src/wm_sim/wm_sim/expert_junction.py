@@ -32,10 +32,10 @@ RED_BRAKE_MPS2, YELLOW_BRAKE_MPS2 = 4.0, 2.5
 BEFORE_S, AFTER_S = 1.0, 0.8  # the ego keeps this much time before and after another vehicle
 MERGE_S = 1.2  # more of it before a vehicle that will drive behind the ego
 PATIENCE_S, LEAST_SHARE = 25.0, 0.25  # margins shrink to this share while it waits
+CALM_DOWN = 2.0  # patience returns at this many times the pace at which it went
 BOX_PATIENCE_S = 12.0  # after this it enters although its exit is not free
 STOP_SHORT_M = 0.7  # of an area
 TURN_RAD = 0.5
-_NO_TIME = 1e9
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,6 @@ class Junctions:
         self._directions = np.stack([np.cos(yaw), np.sin(yaw)], 1)
         self._waited = 0.0
         self._stamp_ns: int | None = None
-        self.causes: list[str] = []
 
     def limits(
         self, frame: SceneFrame, s: float, placed: Placed, profile: np.ndarray, held: bool
@@ -105,20 +104,13 @@ class Junctions:
         return found
 
     def _count_waiting(self, stamp_ns: int, waiting: bool) -> None:
-        if self._stamp_ns is not None and waiting:
-            self._waited += (stamp_ns - self._stamp_ns) * 1e-9
-        elif not waiting:
-            self._waited = max(0.0, self._waited - 0.2)
+        dt = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * 1e-9
         self._stamp_ns = stamp_ns
+        self._waited = self._waited + dt if waiting else max(0.0, self._waited - CALM_DOWN * dt)
 
     def in_area(self, low: float, high: float) -> bool:
         """Whether a stretch of the route overlaps a meeting place."""
         return bool(((self._enter < high) & (self._leave > low)).any())
-
-    def next_area(self, station: float) -> float:
-        """Metres from a station to the next meeting place, inf when there is none."""
-        ahead = self._enter[self._enter > station]
-        return float(ahead[0] - station) if len(ahead) else np.inf
 
     # ------------------------------------------------------------------ yielding
 

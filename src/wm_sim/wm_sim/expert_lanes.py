@@ -61,7 +61,6 @@ class Thread:
         merges: it joins the route rather than crossing it.
         light: id of the light that governs it, 0 for none.
         light_arc: arc length of that light's stop line.
-        area: index of the area it belongs to.
     """
 
     points: np.ndarray
@@ -75,7 +74,6 @@ class Thread:
     merges: bool
     light: int = 0
     light_arc: float = 0.0
-    area: int = -1
 
 
 @dataclass(frozen=True)
