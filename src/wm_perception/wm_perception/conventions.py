@@ -13,6 +13,8 @@ import numpy as np
 
 from wm_perception.frame import Command, Objects
 
+_CORNERS = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])  # of a box: along, left
+
 
 def wrap_angle(angle):
     """Wrap an angle or array of angles (rad) to [-pi, pi)."""
@@ -120,17 +122,19 @@ def ackermann_steering(angle_left: float, right_positive: bool) -> float:
 
 def box_corners(x: float, y: float, yaw: float, length: float, width: float) -> np.ndarray:
     """(4, 2) corners of a ground rectangle, counter-clockwise from the front left."""
-    half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * np.array([length / 2, width / 2])
+    half = _CORNERS * np.array([length / 2, width / 2])
     return to_map(half, np.array([x, y, yaw]))
 
 
 def body_corners(objects: Objects) -> np.ndarray:
     """(M, 4, 2) corners of all bodies on the ground, each as :func:`box_corners`."""
-    half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (objects.sizes[:, None, :] / 2)
+    along, left = (_CORNERS * (objects.sizes[:, None, :] / 2)).transpose(2, 0, 1)
     x, y, yaw = objects.poses.T[:, :, None]
     cos, sin = np.cos(yaw), np.sin(yaw)
-    along, left = half[..., 0], half[..., 1]
-    return np.stack([x + cos * along - sin * left, y + sin * along + cos * left], -1)
+    corners = np.empty((len(objects), 4, 2))
+    corners[..., 0] = x + cos * along - sin * left
+    corners[..., 1] = y + sin * along + cos * left
+    return corners
 
 
 def rotation_from_euler(roll: float, pitch: float, yaw: float) -> np.ndarray:

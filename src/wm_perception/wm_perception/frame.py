@@ -133,7 +133,7 @@ class Objects:
     def within(self, x: float, y: float, radius_m: float) -> Objects:
         """The objects whose centre lies within ``radius_m`` of (x, y)."""
         dx, dy = self.poses[:, 0] - x, self.poses[:, 1] - y
-        return self[dx * dx + dy * dy < radius_m * radius_m]
+        return self[(dx * dx + dy * dy < radius_m * radius_m).nonzero()[0]]
 
 
 @dataclass(frozen=True)

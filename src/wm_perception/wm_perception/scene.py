@@ -137,7 +137,7 @@ def touches(ego: EgoState, objects: Objects, ahead_m: float = 0.0, side_m: float
     dx, dy = objects.poses[:, 0] - ego.x, objects.poses[:, 1] - ego.y
     length, width = objects.sizes.T
     reach = np.hypot(ego.length / 2 + ahead_m, ego.width / 2 + side_m)
-    near = objects[dx * dx + dy * dy < (reach + (length + width) / 2) ** 2]
+    near = objects[(dx * dx + dy * dy < (reach + (length + width) / 2) ** 2).nonzero()[0]]
     if not len(near):
         return False
     x, y = to_map(np.array([ahead_m / 2, 0.0]), ego.pose)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from wm_perception.frame import EgoState, ObjectClass, Objects
@@ -18,12 +20,15 @@ class Obstacles:
     def __init__(self, scenery: Scenery) -> None:
         boxes = scenery.boxes[scenery.standing]
         count = len(boxes)
-        self._poses = boxes[:, [0, 1, 6]]
-        self._half = boxes[:, 3:5] / 2
-        self._cos, self._sin = np.cos(boxes[:, 6]), np.sin(boxes[:, 6])
+        poses, half = boxes[:, [0, 1, 6]], boxes[:, 3:5] / 2
+        cos, sin = np.cos(boxes[:, 6]), np.sin(boxes[:, 6])
+        # Each box's own axes and middle: (2 * count, 2) and (2 * count,); along and across.
+        self._axes = np.concatenate([np.stack([cos, sin], 1), np.stack([-sin, cos], 1)])
+        self._middles = (self._axes * np.tile(poses[:, :2], (2, 1))).sum(1)
+        self._halves = half.T.ravel()
         self._all = Objects(
             np.zeros(count, np.int64),
-            self._poses,
+            poses,
             np.zeros((count, 2)),
             boxes[:, 3:5],
             np.full(count, ObjectClass.BARRIER, np.uint8),
@@ -32,11 +37,10 @@ class Obstacles:
 
     def near(self, ego: EgoState) -> Objects:
         """The obstacles that a body of this length and width may touch; their id is 0."""
-        dx, dy = self._poses[:, 0] - ego.x, self._poses[:, 1] - ego.y
-        along = np.abs(self._cos * dx + self._sin * dy) - self._half[:, 0]
-        aside = np.abs(self._cos * dy - self._sin * dx) - self._half[:, 1]
-        reach = float(np.hypot(ego.length, ego.width)) / 2
-        rows = np.flatnonzero((along < reach) & (aside < reach))
+        gaps = np.abs(self._axes @ (ego.x, ego.y) - self._middles) - self._halves
+        beside = gaps < math.hypot(ego.length, ego.width) / 2
+        count = len(self._all)
+        rows = np.flatnonzero(beside[:count] & beside[count:])
         return self._all[rows] if len(rows) else _NONE
 
 

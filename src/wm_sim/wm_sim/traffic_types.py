@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import libsumo
 import numpy as np
@@ -79,7 +80,9 @@ def _row(kind: TrafficType) -> tuple[float, ...]:
     return body.length, body.width, body.height, kind.right_m, float(body.kind)
 
 
-_CAR_ROW = np.array([_row(CAR)])
+@lru_cache(maxsize=256)
+def _cars(count: int) -> np.ndarray:
+    return np.tile(_row(CAR), (count, 1))
 
 
 def as_objects(vehicles: np.ndarray, kinds: list[TrafficType] | None) -> Objects:
@@ -93,7 +96,7 @@ def as_objects(vehicles: np.ndarray, kinds: list[TrafficType] | None) -> Objects
     count = len(vehicles)
     if not count:
         return Objects()
-    body = np.tile(_CAR_ROW, (count, 1)) if kinds is None else np.array([_row(k) for k in kinds])
+    body = _cars(count) if kinds is None else np.array([_row(k) for k in kinds])
     yaw = wrap_angle(np.radians(90.0 - vehicles[:, 3]))
     poses, heading = np.empty((count, 3)), np.empty((count, 2))
     heading[:, 0], heading[:, 1] = np.cos(yaw), np.sin(yaw)
