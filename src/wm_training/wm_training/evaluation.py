@@ -50,7 +50,11 @@ def drive_route(simulator, driver: Driver, task: RouteTask, watch: Callable | No
     scorer = RouteScorer(scene, task.time_limit_s, task.off_route_m)
     plan_ms: list[float] = []
     frame = simulator.frame()
+    told = False
     while scorer.update(frame) is None:
+        if task.scenario and not told and simulator.scenario.status == "running":
+            told = True
+            show_bay(driver, simulator.scenario.bay(scene))
         command = driver.drive(frame)
         plan = getattr(driver, "plan", None)
         if plan is not None:
@@ -60,6 +64,13 @@ def drive_route(simulator, driver: Driver, task: RouteTask, watch: Callable | No
         frame = simulator.step(command)
     mastered = simulator.scenario.status == "success" if task.scenario else None
     return Drive(scorer.result(task.town, task.route, task.scenario, mastered), plan_ms)
+
+
+def show_bay(driver: Driver, bay) -> None:
+    """Tell a driver that can park where to: no frame shows it."""
+    park = getattr(driver, "park", None)
+    if park is not None and bay is not None:
+        park(bay)
 
 
 def run_job(job: EvalJob, report: Callable[[tuple[int, Drive]], None]) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 from wm_dynamics.errors import UserError
 from wm_perception.frame import LightState
 from wm_perception.route import RouteTracker
+from wm_perception.scene import Scene
 from wm_sim.blueprints import find
 from wm_sim.scenarios.actor_spec import AcrossPath, ActorSpec, Pace
 from wm_sim.scenarios.actors import Moment, Mover, travel_time
-from wm_sim.scenarios.judge import Judge
+from wm_sim.scenarios.judge import Judge, bay_pose
 from wm_sim.scenarios.library import scenario_spec
 from wm_sim.scenarios.sites import Site, find_site, light_at
 from wm_sim.scenarios.spec import Meeting, ScenarioSpec
@@ -93,6 +94,13 @@ class Scenario:
             if status != "running":
                 self.status, self.text = status, text
         self._place(sim, moment)
+
+    def bay(self, scene: Scene) -> np.ndarray | None:
+        """(3,) pose of the space that the ego has to stand in, map frame; None without one."""
+        parked = self.spec.success.parked
+        if parked is None or self.site is None:
+            return None
+        return bay_pose(parked, scene, self.site)
 
     def actor_ids(self) -> dict[str, int]:
         """Name -> id of the actors that are in the world."""
