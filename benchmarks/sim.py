@@ -1,8 +1,9 @@
 """Speed of the built-in simulator: ``python benchmarks/sim.py [--json F] [--peers]``.
 
 Each part is measured in a process of its own, on one thread. Rates are simulator steps of 0.1 s per
-second of CPU time of the whole process but the driver, so that other load distorts little; the
-drive over ROS is wall time. 40 cars, the expert drives. ``--peers`` measures MetaDrive and
+second of CPU time of the whole process but the driver, so that other load distorts little: medians
+over episodes of up to 400 steps. The drive over ROS is wall time. 40 cars, the expert drives.
+``--peers`` measures MetaDrive and
 highway-env in the same run; it makes an environment for them in ``runs/peers``.
 """
 
@@ -38,8 +39,9 @@ def _drive(camera_px: int, steps: int) -> dict[str, float]:
     camera = CameraConfig(camera_px, camera_px, samples=0) if camera_px else None
     simulator = Simulator(TOWN, camera=camera)
     expert = Expert()
-    simulated = driven = 0.0
     resets: list[float] = []
+    alone: list[float] = []  # steps per CPU second of each episode, without and with the driver
+    together: list[float] = []
     done = route = 0
     while done < steps:
         start = time.perf_counter()
@@ -49,6 +51,8 @@ def _drive(camera_px: int, steps: int) -> dict[str, float]:
         expert.reset(scene)
         painter, tracker = BevPainter(scene), RouteTracker(scene.route)
         frame = simulator.frame()
+        simulated = driven = 0.0
+        first = done
         for _ in range(min(400, steps - done)):
             before = time.process_time()
             command = expert.drive(frame)
@@ -61,10 +65,14 @@ def _drive(camera_px: int, steps: int) -> dict[str, float]:
             done += 1
             if frame.collided or s > scene.route.length_m - 10.0:
                 break
+        alone.append((done - first) / simulated)
+        together.append((done - first) / (simulated + driven))
     simulator.close()
     return {
-        "steps_per_cpu_s": round(done / simulated, 1),
-        "with_expert_steps_per_cpu_s": round(done / (simulated + driven), 1),
+        "steps_per_cpu_s": round(float(np.median(alone)), 1),
+        "with_expert_steps_per_cpu_s": round(float(np.median(together)), 1),
+        "slowest_episode": round(min(alone), 1),
+        "fastest_episode": round(max(alone), 1),
         "reset_ms": round(float(np.median(resets[1:])), 1),  # the first one starts SUMO
         "first_reset_ms": round(resets[0], 1),
         "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import libsumo
 import numpy as np
-from libsumo import constants as sumo
 
 from wm_dynamics.errors import UserError
 from wm_perception.frame import EgoState, LightBox, LightState, Objects
@@ -35,6 +34,7 @@ from wm_sim.traffic_types import (
 from wm_sim.world import World
 
 EGO = "ego"
+_PREFIX = "v"  # of the names of vehicles that SUMO drives
 NO_PAVEMENTS = "this town has no pavements, so it can have no pedestrians"
 START_CLEARANCE_M = 20.0  # nobody stands this close to the ego when an episode starts
 SPAWN_CLEARANCE_M = 50.0  # nobody appears this close to the ego later
@@ -45,8 +45,6 @@ LANE_CHANGE_S = 3.0
 _SPAWN_ATTEMPTS = 20
 _LIGHT_PHASES_S = 3600  # an episode starts at a random time of the signal programmes
 _TRUCK_STREAM, _BIKE_STREAM, _WALK_STREAM = 1, 2, 3
-
-_SUBSCRIBED = [sumo.VAR_POSITION, sumo.VAR_ANGLE, sumo.VAR_SPEED]
 
 
 class Traffic:
@@ -79,6 +77,7 @@ class Traffic:
         self._cars = cars
         self._count = self._elapsed = 0
         self._waiting: list[str] = []  # asked for, to be inserted in the next step
+        self._gone: set[str] = set()  # removed since the last step
         self._kinds: dict[str, TrafficType] = {}  # of everybody who is not a car
         self._crashed: dict[str, int] = {}  # who was hit, and the step in which it drives on
         self._ego: EgoState | None = None
@@ -174,9 +173,9 @@ class Traffic:
     def insert_ego(self, ego: EgoState) -> None:
         """Put the ego among the cars; those that stand too close to it are moved elsewhere."""
         self._ego = ego
-        for name, (x, y), _, _ in self._vehicles():
+        for number, x, y, _, _ in self._vehicles():
             if math.hypot(x - ego.x, y - ego.y) < START_CLEARANCE_M + CAR_LENGTH_M / 2:
-                self._remove(name)
+                self._remove(f"v{number}")
         self.pedestrians.clear(ego.x, ego.y, START_CLEARANCE_M / 2)
         self.puppets.add(EGO, CAR_TYPE, ego.x, ego.y)
         self.move_ego(ego)
@@ -200,13 +199,13 @@ class Traffic:
             raise RuntimeError("SUMO runs one simulator per process, and another one has started")
         libsumo.simulationStep()
         self._elapsed += 1
-        departed = set(libsumo.simulation.getDepartedIDList())
-        for name in self._waiting:
-            if name in departed:
-                libsumo.vehicle.subscribe(name, _SUBSCRIBED)
-            else:  # no room: never let it appear later, when the ego may be there
-                libsumo.vehicle.remove(name)
-        self._waiting.clear()
+        self._gone.clear()
+        if self._waiting:
+            departed = set(libsumo.simulation.getDepartedIDList())
+            for name in self._waiting:
+                if name not in departed:  # no room; it must not appear when the ego may be there
+                    libsumo.vehicle.remove(name)
+            self._waiting.clear()
         if self._elapsed % round(STUCK_CHECK_S / self._step_s) == 0:
             self._remove_stuck()
         self._release_crashed()
@@ -227,17 +226,17 @@ class Traffic:
             self._spawn(CAR, self._rng)
 
     def _remove_stuck(self) -> None:
-        for name, (x, y), _, speed in self._vehicles():
+        for number, x, y, _, speed in self._vehicles():
+            name = f"v{number}"
             if speed > 0.1 or libsumo.vehicle.getWaitingTime(name) < STUCK_AFTER_S:
                 continue
             ego = self._ego
             if ego is None or math.hypot(x - ego.x, y - ego.y) > SPAWN_CLEARANCE_M:
                 self._remove(name)
 
-    @staticmethod
-    def _remove(name: str) -> None:
-        libsumo.vehicle.unsubscribe(name)  # or the next step fails on the missing car
+    def _remove(self, name: str) -> None:
         libsumo.vehicle.remove(name)
+        self._gone.add(name)  # SUMO goes on listing it until the next step
 
     def crash(self, actor_id: int, speed_mps: float) -> None:
         """Somebody was hit and has this speed now: it brakes and stands for a while."""
@@ -259,28 +258,22 @@ class Traffic:
         """What kind of vehicle an id stands for."""
         return self._kinds.get(f"v{actor_id - FIRST_ID}", CAR)
 
-    def _vehicles(self) -> list[tuple[str, tuple[float, float], float, float]]:
-        """(name, front bumper, yaw, speed) of every vehicle on the road."""
+    def _vehicles(self) -> list[tuple[int, float, float, float, float]]:
+        """Number, x and y of the front bumper, SUMO's angle and speed of every vehicle.
+
+        Asking for each value costs less than subscribing to them.
+        """
+        ask = libsumo.vehicle
+        position, angle, speed = ask.getPosition, ask.getAngle, ask.getSpeed
         return [
-            (
-                name,
-                values[sumo.VAR_POSITION],
-                math.radians(90.0 - values[sumo.VAR_ANGLE]),
-                values[sumo.VAR_SPEED],
-            )
-            for name, values in libsumo.vehicle.getAllSubscriptionResults().items()
-            if name != EGO and values.get(sumo.VAR_SPEED, -1.0) > -1.0
+            (int(name[1:]), *position(name), angle(name), speed(name))
+            for name in ask.getIDList()
+            if name[0] == _PREFIX and name not in self._gone
         ]
 
     def objects(self) -> Objects:
         """The vehicles now, the ego and what was spawned excluded."""
-        found = libsumo.vehicle.getAllSubscriptionResults()
-        rows = [
-            (int(name[1:]), *values[sumo.VAR_POSITION][:2], values[sumo.VAR_ANGLE], speed)
-            for name, values in found.items()
-            if name != EGO and (speed := values.get(sumo.VAR_SPEED, -1.0)) > -1.0
-        ]
-        rows.sort()
+        rows = sorted(self._vehicles())
         kinds = [self._kinds.get(f"v{row[0]}", CAR) for row in rows] if self._kinds else None
         return as_objects(np.array(rows), kinds)
 
