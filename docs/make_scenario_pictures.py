@@ -124,7 +124,13 @@ def drive(simulator: Simulator, name: str, route: int) -> tuple[Scenario, list[S
         frames.append(simulator.step(driver.drive(frames[-1])))
         if trigger is None and scenario.status != "waiting":
             trigger = len(frames) - 1
-        if trigger is not None and len(frames) - trigger > AFTER_FRAMES:
+            if (bay := scenario.bay(scene)) is not None:
+                driver.park(bay)
+        if trigger is not None and (
+            scenario.status != "running"
+            if scenario.spec.success.parked
+            else len(frames) - trigger > AFTER_FRAMES
+        ):
             break
     if trigger is None:
         raise SystemExit(f"{name} was never triggered: {scenario.text}")
@@ -199,7 +205,11 @@ def strip(simulator: Simulator, name: str, route: int) -> np.ndarray:
         bay = box_corners(*bay_pose(parked, scene, site), parked.length_m, parked.width_m)
     start = max(0, trigger - BEFORE_FRAMES)
     telling = trigger + round(TELLING_S.get(name, 0.0) / simulator.frame_dt)
-    panels = (start, trigger, telling if name in TELLING_S else closest(frames, trigger))
+    if parked is not None:
+        telling = len(frames) - 1
+    elif name not in TELLING_S:
+        telling = closest(frames, trigger)
+    panels = (start, trigger, telling)
     image = np.full((HEIGHT + CAPTION_PX, 3 * WIDTH + 2 * GAP_PX, 3), 255, np.uint8)
     for column, number in enumerate(panels):
         left = column * (WIDTH + GAP_PX)
