@@ -2,7 +2,7 @@
 
 SUMO lets people walk on the edge of the kerb, through what it does not know, and jump by a metre or
 two where pavements meet. Here they keep off the road (but for crossings), step round parked cars,
-and catch up at a brisk walk.
+do not walk into a car that stands, and catch up at a brisk walk.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from wm_perception.town_map import PIXELS_PER_M, TownMap
 
 KERB_M = 0.6  # from the edge of the road to the middle of a person
 BESIDE_M = 0.35  # between a person's side and a parked car; half a person is about as much
+CLEAR_M = 0.5  # between the middle of a person and a car that stands: half a person and a bit
 SWERVE_M = 1.5  # along the pavement, to step aside
 CATCH_UP_MPS = 2.5
 _STEP_M, _EDGE = 0.05, 128  # resolution of the kerb field, and its value at the edge of the road
@@ -45,25 +46,38 @@ class Pavement:
         """Forget where everybody was; at the start of an episode."""
         self._shown = {}
 
-    def show(self, people: Objects, crossing: np.ndarray, parked: Objects, dt: float) -> Objects:
+    def show(
+        self,
+        people: Objects,
+        crossing: np.ndarray,
+        parked: Objects,
+        standing: Objects,
+        dt: float,
+    ) -> Objects:
         """The people where they are seen.
 
         Args:
             people: where SUMO has them.
             crossing: (M,) bool, who is on a crossing.
             parked: cars parked on the pavement.
+            standing: vehicles that stand on the road and that SUMO's people do not see.
             dt: s since the previous call.
         """
         if not len(people):
             self._shown = {}
             return people
         points = people.poses[:, :2].copy()
-        points[~crossing] = step_aside(self._off_road(points[~crossing]), parked)
+        if not crossing.all():
+            points[~crossing] = step_aside(self._off_road(points[~crossing]), parked)
+        points = keep_clear(points, standing)
         ids = people.ids.tolist()
         before = np.array([self._shown.get(i, p) for i, p in zip(ids, points, strict=True)])
         change = points - before
         distance = np.hypot(*change.T)[:, None]
         points = before + change * np.minimum(1.0, CATCH_UP_MPS * dt / np.maximum(distance, 1e-9))
+        # Nobody walks through to the other side; who is too close already leaves without a jump.
+        outside = (keep_clear(before, standing) == before).all(1, keepdims=True)
+        points = np.where(outside, keep_clear(points, standing), points)
         self._shown = dict(zip(ids, points, strict=True))
         return replace(people, poses=np.concatenate([points, people.poses[:, 2:]], 1))
 
@@ -96,4 +110,18 @@ def step_aside(points: np.ndarray, parked: Objects) -> np.ndarray:
         if share and wanted < y < width / 2:
             y += share * share * (3.0 - 2.0 * share) * (wanted - y)
             points[row] = to_map(np.array([x, y]), pose)
+    return points
+
+
+def keep_clear(points: np.ndarray, standing: Objects) -> np.ndarray:
+    """(P, 2) points of people; who is too close to a standing vehicle is moved away from it."""
+    points = points.copy()
+    for pose, size in zip(standing.poses, standing.sizes, strict=True):
+        local = to_ego(points, pose)
+        lacking = size / 2 + CLEAR_M - np.abs(local)  # along, across
+        for row in np.flatnonzero((lacking > 0.0).all(1)):
+            axis = int(lacking[row].argmin())
+            away = 1.0 if local[row, axis] >= 0.0 else -1.0
+            local[row, axis] += away * lacking[row, axis]
+            points[row] = to_map(local[row], pose)
     return points

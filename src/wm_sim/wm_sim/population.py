@@ -31,6 +31,7 @@ from wm_sim.traffic_types import define, spawned_type
 from wm_sim.vehicle import Vehicle
 from wm_sim.world import World
 
+STANDING_MPS = 0.3  # slower, people take the ego for a standing car
 PARKED_ROLE = "parked"
 _PARKING_STREAM = 4
 
@@ -95,17 +96,18 @@ class Population:
         if world.pedestrians:
             self._pavement = self._made_pavement
             self._pavement.clear()
-        self._step(0.0)
+        self._step(ego, 0.0)
 
     @cached_property
     def _made_pavement(self) -> Pavement:
         return Pavement(self._town)
 
-    def _step(self, dt: float) -> None:
+    def _step(self, ego: EgoState, dt: float) -> None:
         self._traffic.step()
         if self._pavement is not None:
             people, crossing = self._traffic.pedestrians.objects()
-            self._walkers = self._pavement.show(people, crossing, self._parked, dt)
+            standing = _as_object(ego) if abs(ego.speed_mps) < STANDING_MPS else Objects()
+            self._walkers = self._pavement.show(people, crossing, self._parked, standing, dt)
 
     def _park(self, count: int, rng: np.random.Generator) -> None:
         for blueprint, x, y, yaw in park(self._place.kerbs, count, rng, self._place.obstacles):
@@ -119,7 +121,7 @@ class Population:
             if not (actor.blueprint.is_prop or actor.role == PARKED_ROLE):
                 self._show(actor)
         self._traffic.move_ego(ego)
-        self._step(dt)
+        self._step(ego, dt)
 
     def _show(self, actor: Spawned) -> None:
         """Let the traffic see an actor that is on the road."""
