@@ -62,6 +62,9 @@ def options_of(command: str) -> set[str]:
         for name, kind in typing.get_type_hints(holder).items():
             option = name.replace("_", "-")
             names |= {f"--{option}", *([f"--no-{option}"] if kind is bool else [])}
+            if dataclasses.is_dataclass(kind):  # a group: --group.option
+                inner = [field.name.replace("_", "-") for field in dataclasses.fields(kind)]
+                names |= {f"--{option}.{name}" for name in inner}
             waiting += [k for k in typing.get_args(kind) if dataclasses.is_dataclass(k)]
     return names
 

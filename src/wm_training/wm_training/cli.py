@@ -19,6 +19,7 @@ COMMANDS = {
     "record": "record any driver's topics into a rosbag2 (mcap)",
     "dataset": "build a training store from bags, or collect one from the simulator",
     "train": "train a world model; resumable",
+    "inspect": "measure a world model's imagination; a page with figures",
 }
 
 

@@ -124,8 +124,12 @@ def world_model_loss(
     batch: dict[str, torch.Tensor],
     columns: dict[str, int],
     loss: LossConfig,
+    kl_scale: float = 1.0,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Total loss of one batch of windows, and its parts for logging (detached scalars)."""
+    """Total loss of one batch of windows, and its parts for logging (detached scalars).
+
+    ``kl_scale`` weighs the KL beside its own weights, see ``optimiser.kl_scale``.
+    """
     kind = batch["bev"].device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
     masks = unpack_bev(batch["bev"], model.config.bev_channels, dtype)
@@ -140,7 +144,7 @@ def world_model_loss(
     )
     raw, labels, valid = overshoot(model, states, batch, loss)
     ahead = head_losses(raw, labels, valid, columns)
-    total = kl + loss.reconstruction * reconstruction
+    total = kl_scale * kl + loss.reconstruction * reconstruction
     total = total + loss.heads_now * _weigh(now, loss) + loss.heads_imagined * _weigh(ahead, loss)
     parts = {
         "loss": total,

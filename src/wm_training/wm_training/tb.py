@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
@@ -24,6 +25,8 @@ class TrainingLog:
         self.folder = folder
         self.writer: SummaryWriter | None = None  # nothing is written before there is a number
         self.console = console
+        # Where a resumed run goes on: a killed one may have recorded more, which does not count.
+        self.first_step: int | None = None
         self.fraction: Callable[[], float] = lambda: 0.0  # share of the budget spent
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
         self.progress = Progress(*columns, TimeRemainingColumn(), console=console)
@@ -33,12 +36,13 @@ class TrainingLog:
 
     def __call__(self, phase: str, step: int, scalars: dict[str, float]) -> None:
         """Record scalars of a phase ("ego", "train", "validation") at a step."""
-        if self.writer is None:
-            self.writer = SummaryWriter(str(self.folder))
+        writer = self._events()
         for name, value in scalars.items():
-            self.writer.add_scalar(name if phase == "train" else f"{phase}/{name}", value, step)
-        self.writer.flush()
-        shown = {k: scalars[k] for k in SHOWN} if phase == "train" else scalars
+            writer.add_scalar(name if phase == "train" else f"{phase}/{name}", value, step)
+        writer.flush()
+        # Of a validation, all but the parts of its loss.
+        names = SHOWN if phase == "train" else [name for name in scalars if "/" not in name]
+        shown = {name: scalars[name] for name in names}
         text = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
         if phase == "train":
             title = f"step {step}  loss {scalars['loss']:.3g}"
@@ -49,6 +53,18 @@ class TrainingLog:
                 highlight=False,
                 soft_wrap=True,
             )
+
+    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """Record pictures by name, each (height, width, 3) uint8 RGB."""
+        writer = self._events()
+        for name, picture in pictures.items():
+            writer.add_image(f"strips/{name}", picture, step, dataformats="HWC")
+        writer.flush()
+
+    def _events(self) -> SummaryWriter:
+        if self.writer is None:
+            self.writer = SummaryWriter(str(self.folder), purge_step=self.first_step)
+        return self.writer
 
     def close(self) -> None:
         """End the bar, flush and close the event file."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wm_dynamics.errors import UserError
 
 
 class LossConfig(BaseModel):
@@ -10,14 +15,16 @@ class LossConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dynamics: float = 0.8  # KL(stop(posterior) || prior): moves the prior
-    representation: float = 0.1  # KL(posterior || stop(prior)): moves the posterior
-    free_nats: float = 1.0
-    reconstruction: float = 24.0  # per-pixel mean, summed over channels
+    # KL(stop(posterior) || prior) moves the prior, KL(posterior || stop(prior)) the posterior.
+    dynamics: float = Field(0.8, ge=0.0)
+    representation: float = Field(0.1, ge=0.0)
+    free_nats: float = Field(1.0, ge=0.0)
+    kl_anneal_steps: int = Field(0, ge=0)  # steps in which both KLs come to their weight
+    reconstruction: float = Field(24.0, ge=0.0)  # per-pixel mean, summed over channels
     decode_fraction: float = Field(0.25, gt=0.0, le=1.0)
-    heads_now: float = 10.0
-    heads_imagined: float = 12.0
-    logit_share: float = 0.5
+    heads_now: float = Field(10.0, ge=0.0)
+    heads_imagined: float = Field(12.0, ge=0.0)
+    logit_share: float = Field(0.5, ge=0.0)
     horizon: int = Field(15, ge=1)  # imagined steps of overshooting
     starts: int = Field(2, ge=1)  # imagined rollouts per window
 
@@ -27,23 +34,74 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # The model, see ``wm_dynamics.variants``.
     size: str = "small"
+    core: str = "gru"
+    latent: str = "discrete"
     seed: int = 0
     steps: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0.0)
     batch: int = Field(16, ge=1)
     length: int = Field(24, ge=2)  # T, model steps per window
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 0.05  # fraction of learning_rate at the end of the cosine
+    learning_rate: float = Field(1e-3, gt=0.0)
+    final_learning_rate: float = Field(
+        0.05, ge=0.0, le=1.0
+    )  # fraction of learning_rate at the end of the cosine
     warmup: int = Field(100, ge=1)
-    weight_decay: float = 1e-3
-    clip: float = 20.0
+    weight_decay: float = Field(1e-3, ge=0.0)
+    clip_kind: Literal["norm", "adaptive"] = "norm"
+    clip: float = Field(20.0, gt=0.0)  # norm of all gradients together
+    adaptive_clip: float = Field(0.3, gt=0.0)  # share of each weight's norm
     ema: float = Field(0.998, ge=0.0, lt=1.0)
-    bf16: bool = True
+    bf16: bool = True  # autocast of the world model; weights and moments stay float32
     ego_steps: int = Field(2200, ge=1)
     ego_batch: int = Field(512, ge=1)
     ego_horizon: int = Field(6, ge=1)
     ego_learning_rate: float = 3e-3
     log_every: int = Field(50, ge=1)
     save_every_s: float = Field(120.0, gt=0.0)
+    # Validation, with held-out data: at each save, and every so many steps.
+    validate_every: int | None = Field(None, ge=1)
+    patience: int | None = Field(None, ge=1)  # validations without a lower loss, then stop
+    keep: int = Field(1, ge=0)  # best checkpoints to keep beside the latest
     loss: LossConfig = LossConfig()
+
+
+MODEL_KEYS = ("size", "core", "latent")  # settings that name the model
+
+
+def make_config(settings: Mapping[str, Any]) -> TrainConfig:
+    """Validated settings.
+
+    Raises:
+        UserError: naming the setting and what is wrong with it.
+    """
+    try:
+        return TrainConfig.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(map(str, first["loc"])).replace("_", "-")
+        raise UserError(f"--{option} {first['input']}: {first['msg']}") from None
+
+
+def check_same_settings(config: TrainConfig, asked: Mapping[str, Any], run: str) -> None:
+    """Refuse settings that are not those a run began with; those that name the model aside.
+
+    Args:
+        config: of the run.
+        asked: settings by name; those of the losses under "loss".
+        run: name of the run, for the message.
+
+    Raises:
+        UserError: naming the first that differs.
+    """
+    has = config.model_dump()
+    flat = {key: (has[key], value) for key, value in asked.items() if key != "loss"}
+    losses = asked.get("loss", {})
+    flat |= {f"loss.{key}": (has["loss"][key], value) for key, value in losses.items()}
+    for key, (old, new) in flat.items():
+        if key not in MODEL_KEYS and old != new:
+            raise UserError(
+                f"the run in {run} has {key} = {old}, asked for is {new}; a run goes on "
+                "with the settings it began with, leave the option out"
+            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import signal
 import time
 from collections import defaultdict
@@ -15,27 +14,29 @@ import numpy as np
 import torch
 
 from wm_dynamics.checkpoint import CONFIG, read_config, save_checkpoint
-from wm_dynamics.config import SIZES, ModelConfig
 from wm_dynamics.errors import UserError
-from wm_dynamics.heads import HEADS
 from wm_dynamics.model import WorldModel
-from wm_dynamics.streams import VECTORS
+from wm_dynamics.variants import variant
+from wm_training.checkpoints import FOLDER, BestCheckpoints
+from wm_training.held_out import HeldOut
 from wm_training.losses import ego_loss, world_model_loss
+from wm_training.model_choice import check_fits, check_kind, fresh_model, model_facts
+from wm_training.optimiser import clip_gradients, kl_scale, learning_rate
 from wm_training.sampler import WindowSampler
 from wm_training.store import Store
-from wm_training.train_config import TrainConfig
+from wm_training.train_config import TrainConfig, check_same_settings
 from wm_training.train_state import read_facts, restore_state, save_state
-from wm_training.validation import validate, validation_sampler
 
 STATE_FILE = "training_state.safetensors"
 Report = Callable[[str, int, dict[str, float]], None]  # (phase, step, averaged scalars)
+Show = Callable[[int, dict[str, np.ndarray]], None]  # (step, pictures)
 
 
 class Trainer:
     """One run: owns model, moving average, optimiser, sampler and the output directory.
 
     The output directory holds the shippable checkpoint (moving-average weights) and, beside it,
-    ``training_state.safetensors`` to continue from.
+    ``training_state.safetensors`` to continue from and, with validation data, the best checkpoints.
 
     Args:
         config: settings.
@@ -44,7 +45,9 @@ class Trainer:
         validation: held-out data, or None.
         device: "cpu" or "cuda".
         report: called with averaged losses; phases "ego", "train", "validation".
-        start: weights (and shape) to start from instead of random ones of ``config.size``.
+        show: called with the pictures of a validation.
+        start: weights (and shape) to start from instead of random ones of the kind
+            ``config`` names.
     """
 
     def __init__(
@@ -56,27 +59,29 @@ class Trainer:
         device: str = "cpu",
         report: Report = lambda phase, step, scalars: None,
         start: WorldModel | None = None,
+        show: Show | None = None,
     ):
+        if config.patience is not None and validation is None:
+            raise UserError("patience looks at held-out data; give some with --val")
         if (config.steps is None) == (config.minutes is None):
             raise UserError("give the budget either in steps or in minutes")
-        if config.size not in SIZES:
-            raise UserError(f"unknown size {config.size!r}; choose one of {', '.join(SIZES)}")
         if config.length < config.loss.horizon + 3:
             raise UserError(f"windows of {config.length} steps are too short to imagine "
                             f"{config.loss.horizon} steps in them")  # fmt: skip
-        model_config = start.config if start else SIZES[config.size]
+        model_config = start.config if start else variant(config.size, config.core, config.latent)
         for data in (store, validation):
             if data is not None:
-                _check_fits(data, model_config)
-        self.config, self.store, self.validation = config, store, validation
+                check_fits(data, model_config)
+        self.config, self.store, self.show = config, store, show
         self.out, self.device, self.report = Path(out), torch.device(device), report
         torch.manual_seed(config.seed)
         self.stride = round(model_config.dt / store.frame_dt)
         self.columns = {name: i for i, name in enumerate(store.labels)}
         self.sampler = WindowSampler(store, config.length, self.stride, config.seed)
+        self.held_out: HeldOut | None = None
         if validation is not None:
-            validation_sampler(validation, model_config.horizon, self.stride)  # long enough?
-        self.model = start or _fresh_model(model_config, config.seed, store)
+            self.held_out = HeldOut(validation, model_config, config, self.stride)
+        self.model = start or fresh_model(model_config, config.seed, store)
         self.model.to(self.device).train()
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
         # The ego net has its own phase and optimiser.
@@ -85,31 +90,45 @@ class Trainer:
             self.learned, config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
         )
         self.step, self.elapsed_s = 0, 0.0
+        self.best = BestCheckpoints(self.out / FOLDER, config.keep)
         self.ego_trained = False
         self.stop_requested = False
+        self._validated: tuple[int, dict[str, float]] = (-1, {})  # last step measured, its metrics
 
     @classmethod
-    def resume(cls, store: Store, out: Path | str, budget: dict, **kwargs) -> Trainer:
+    def resume(
+        cls, store: Store, out: Path | str, budget: dict, asked: dict | None = None, **kwargs
+    ) -> Trainer:
         """Continue the run in ``out``.
 
         Args:
             store: the same training data.
             out: directory of the run.
             budget: {"steps": n} or {"minutes": m} to replace the saved total, or {}.
+            asked: settings the run must have, as :class:`TrainConfig` names them.
             kwargs: as for the constructor.
+
+        Raises:
+            UserError: nothing to resume, other data, another model or other settings.
         """
         path = Path(out) / STATE_FILE
         facts = read_facts(path)
-        config = facts["config"]
+        config, asked = facts["config"], asked or {}
+        model = WorldModel.untrained(read_config(Path(out) / CONFIG))
+        if facts.get("model", model_facts(model)) != model_facts(model):
+            raise UserError(f"{out}/{CONFIG} is not the one this run began with; put it back")
+        check_kind(model.config, asked, f"the run in {out}")
+        check_same_settings(TrainConfig.model_validate(config), asked, str(out))
         if budget:
             config |= {"steps": None, "minutes": None} | budget
         if facts["data_hash"] != store.hash:
             raise UserError(f"{out} was trained on other data (hash {facts['data_hash']}, "
                             f"these stores {store.hash}); give the same stores")  # fmt: skip
-        model = WorldModel.untrained(read_config(Path(out) / CONFIG))
         trainer = cls(TrainConfig.model_validate(config), store, out, start=model, **kwargs)
         restore_state(path, trainer.model, trainer.ema, trainer.optimizer)
         trainer.sampler.restore(facts["sampler"])
+        if "best" in facts:  # absent in runs begun before there were such checkpoints
+            trainer.best.restore(facts["best"])
         trainer.step, trainer.elapsed_s = facts["step"], facts["elapsed_s"]
         trainer.ego_trained = True
         return trainer
@@ -129,7 +148,7 @@ class Trainer:
             saved = time.monotonic()
             sums: dict[str, torch.Tensor | float] = defaultdict(float)
             window_start, window_steps = time.monotonic(), 0
-            while not self.stop_requested and self.fraction < 1.0 and self.step != until:
+            while not (self.stop_requested or self.done or self.step == until):
                 begin = time.monotonic()
                 for name, value in self._train_step().items():
                     sums[name] = sums[name] + value
@@ -142,13 +161,21 @@ class Trainer:
                     self.report("train", self.step, scalars | {"frames_per_s": frames / took})
                     sums.clear()
                     window_start, window_steps = time.monotonic(), 0
-                if time.monotonic() - saved > self.config.save_every_s:
-                    self.save(self._validate())
+                every = self.config.validate_every
+                due = every is not None and self.step % every == 0
+                if due or time.monotonic() - saved > self.config.save_every_s:
+                    # By the clock only where no steps are given: patience is to be reproducible.
+                    self.save(self._validate() if due or every is None else {})
                     saved = time.monotonic()
-            done = self.fraction >= 1.0
-        metrics = self._validate() if done else {}
+        metrics = self._validate() if self.done else {}
         self.save(metrics)
         return metrics
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget is spent, or the patience."""
+        patience = self.config.patience
+        return self.fraction >= 1.0 or (patience is not None and self.best.stale >= patience)
 
     @property
     def fraction(self) -> float:
@@ -161,20 +188,13 @@ class Trainer:
 
     def save(self, metrics: dict[str, float]) -> None:
         """Write the checkpoint (moving average) and the state to continue from."""
-        save_checkpoint(
-            self.ema,
-            self.out,
-            data_hash=self.store.hash,
-            steps=self.step,
-            frames=self.step * self.config.batch * self.config.length,
-            minutes=round(self.elapsed_s / 60.0, 2),
-            training=self.config.model_dump(),
-            metrics=metrics,
-        )
+        self._write_model(self.out, metrics)
         facts = {
             "config": self.config.model_dump(),
+            "model": model_facts(self.model),
             "data_hash": self.store.hash,
             "sampler": self.sampler.state(),
+            "best": self.best.state(),
             "step": self.step,
             "elapsed_s": self.elapsed_s,
         }
@@ -205,11 +225,13 @@ class Trainer:
     def _train_step(self) -> dict[str, torch.Tensor]:
         """One optimiser step of phase 2; returns the loss parts."""
         config = self.config
+        rate = learning_rate(config, self.step, self.fraction)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = rate
         batch = self._to_device(self.sampler.batch(config.batch))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
-            loss, parts = world_model_loss(self.model, batch, self.columns, config.loss)
+            scale = kl_scale(config.loss, self.step)
+            loss, parts = world_model_loss(self.model, batch, self.columns, config.loss, scale)
         if not torch.isfinite(loss):
             raise UserError(
                 f"training diverged: the loss is not finite at step {self.step}; {self.out} still "
@@ -217,7 +239,8 @@ class Trainer:
             )
         self.optimizer.zero_grad()
         loss.backward()
-        parts["grad_norm"] = torch.nn.utils.clip_grad_norm_(self.learned, config.clip)
+        parts["learning_rate"] = torch.tensor(rate)
+        parts["grad_norm"] = clip_gradients(self.learned, config)
         self.optimizer.step()
         self.step += 1
         decay = min(config.ema, self.step / (self.step + 10))
@@ -227,19 +250,30 @@ class Trainer:
             )
         return parts
 
-    def learning_rate(self) -> float:
-        """Linear warm-up in steps, then a cosine over the budget to the final fraction."""
-        config = self.config
-        warm = min(1.0, (self.step + 1) / config.warmup)
-        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.fraction)))
-        low = config.final_learning_rate
-        return config.learning_rate * warm * (low + (1.0 - low) * cosine)
+    def _write_model(self, path: Path, metrics: dict[str, float]) -> None:
+        save_checkpoint(
+            self.ema,
+            path,
+            data_hash=self.store.hash,
+            steps=self.step,
+            frames=self.step * self.config.batch * self.config.length,
+            minutes=round(self.elapsed_s / 60.0, 2),
+            training=self.config.model_dump(),
+            metrics=metrics,
+        )
 
     def _validate(self) -> dict[str, float]:
-        if self.validation is None:
-            return {}
-        metrics = validate(self.ema.eval(), self.validation, stride=self.stride)
-        self.report("validation", self.step, metrics)
+        """Metrics of this step, measured once; the model is kept if it is among the best."""
+        if self.held_out is None or self._validated[0] == self.step:
+            return self._validated[1]
+        ema = self.ema.eval()
+        measured = self.held_out.measure(ema)
+        self.report("validation", self.step, measured)
+        metrics = {k: v for k, v in measured.items() if "/" not in k}  # parts go to the log only
+        if self.show is not None:
+            self.show(self.step, self.held_out.pictures(ema))
+        self.best.offer(metrics["loss"], self.step, lambda path: self._write_model(path, metrics))
+        self._validated = (self.step, metrics)
         return metrics
 
     def _to_device(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -261,34 +295,3 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _fresh_model(config: ModelConfig, seed: int, store: Store) -> WorldModel:
-    """Random weights, with the inputs standardised to the data."""
-    model = WorldModel.untrained(config, seed)
-    vectors = {name: torch.from_numpy(np.array(store.columns[name])) for name in VECTORS}
-    model.encoder.standardise(vectors)
-    return model
-
-
-def _check_fits(store: Store, config: ModelConfig) -> None:
-    """Refuse data the model cannot be trained on.
-
-    Raises:
-        UserError: naming the column and both shapes.
-    """
-    labels = {head.label for head in HEADS} | {h.presence for h in HEADS if h.presence}
-    missing = sorted(labels - set(store.labels))
-    if missing:
-        raise UserError(f"the training store lacks the labels {missing}; build it again")
-    side, route = store.bev[0].shape[-1], store.columns["route"].shape[1]
-    if side != config.bev_size or route != config.route_dim:
-        raise UserError(
-            f"the training store has {side} px masks and {route} route numbers, this model size "
-            f"wants {config.bev_size} and {config.route_dim}; build the store again"
-        )
-    stride = config.dt / store.frame_dt
-    if abs(stride - round(stride)) > 1e-6:
-        raise UserError(
-            f"frames {store.frame_dt} s apart do not divide the model's step of {config.dt} s"
-        )

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
 
 from wm_dynamics.checkpoint import load_checkpoint
 from wm_dynamics.errors import UserError
+from wm_training.model_choice import check_kind, kind_of
 from wm_training.store import Store
 from wm_training.tb import TrainingLog
-from wm_training.train_config import TrainConfig
+from wm_training.train_config import make_config
 from wm_training.trainer import STATE_FILE, Trainer
+
+# Options that are settings of the same name.
+SETTINGS = (
+    "size", "core", "latent", "batch", "ego_steps", "seed", "learning_rate",
+    "final_learning_rate", "warmup", "clip_kind", "clip", "adaptive_clip",
+    "validate_every", "patience", "keep",
+)  # fmt: skip
+
+
+@dataclass
+class LossOptions:
+    """What to change of the losses, see docs/training.md."""
+
+    # Weight of the KL that moves the prior to the posterior (default 0.8) ...
+    dynamics: float | None = None
+    # ... and of the one that moves the posterior to the prior (default 0.1).
+    representation: float | None = None
+    # Below this many nats the KL teaches nothing (default 1).
+    free_nats: float | None = None
+    # Steps in which the KL comes to its weight, 0 (default) for at once.
+    kl_anneal_steps: int | None = None
+    # Weight of the reconstruction (default 24).
+    reconstruction: float | None = None
+    # Weight of the heads on what is seen (default 10) ...
+    heads_now: float | None = None
+    # ... and on what is imagined (default 12).
+    heads_imagined: float | None = None
 
 
 @dataclass
@@ -35,14 +63,41 @@ class Args:
     resume: bool = False
     # Start from this model's weights (another round with more data).
     init: Path | None = None
-    # Model size: tiny, small, medium, large.
-    size: str = "small"
-    # Windows per step.
-    batch: int = 16
-    # Optimiser steps of the ego-dynamics phase.
-    ego_steps: int = 2200
-    # Seed of weights and windows.
-    seed: int = 0
+    # Model size: tiny, small (default), medium, large.
+    size: str | None = None
+    # What carries the belief on: gru (default), block_gru, transformer.
+    core: str | None = None
+    # Stochastic state: discrete (default), gaussian.
+    latent: str | None = None
+    # Windows per step (default 16).
+    batch: int | None = None
+    # Optimiser steps of the ego-dynamics phase (default 2200).
+    ego_steps: int | None = None
+    # Seed of weights and windows (default 0).
+    seed: int | None = None
+    # Highest learning rate (default 1e-3), reached in `warmup` steps, then a cosine ...
+    learning_rate: float | None = None
+    # ... which ends at this fraction of it (default 0.05).
+    final_learning_rate: float | None = None
+    # Steps of linear warm-up (default 100).
+    warmup: int | None = None
+    # Gradient clipping: by the norm of all gradients together (default), or adaptive, each
+    # weight's by its own size.
+    clip_kind: Literal["norm", "adaptive"] | None = None
+    # Bound of clipping by norm (default 20).
+    clip: float | None = None
+    # Bound of adaptive clipping, share of the weight's norm (default 0.3).
+    adaptive_clip: float | None = None
+    # Arithmetic of the world model: bf16 autocast (default) or float32.
+    precision: Literal["bf16", "float32"] | None = None
+    # Steps between two measurements on the held-out stores (default: at each save, 2 minutes).
+    validate_every: int | None = None
+    # End after this many measurements without a lower held-out loss (default: never).
+    patience: int | None = None
+    # Best checkpoints by held-out loss to keep beside the latest (default 1).
+    keep: int | None = None
+    # Weights and shape of the losses.
+    loss: LossOptions = field(default_factory=LossOptions)
     # CPU threads. 2 are a third faster on an idle machine, and many times slower on a busy one.
     threads: int = 1
     # Torch device.
@@ -54,21 +109,29 @@ def make_trainer(args: Args, log: TrainingLog) -> Trainer:
     store = Store.open(*args.data)
     validation = Store.open(*args.val) if args.val else None
     shared: dict[str, Any] = {"validation": validation, "device": args.device, "report": log}
+    shared["show"] = log.show
     budget = {"steps": args.steps, "minutes": args.minutes}
     budget = {key: value for key, value in budget.items() if value is not None}
+    asked = asked_settings(args)
     if args.resume:
-        return Trainer.resume(store, args.out, budget, **shared)
+        return Trainer.resume(store, args.out, budget, asked, **shared)
     if (args.out / STATE_FILE).exists():
         raise UserError(f"{args.out} already holds a run; add --resume or choose another --out")
-    config = TrainConfig(
-        size=args.size,
-        seed=args.seed,
-        batch=args.batch,
-        ego_steps=args.ego_steps,
-        **(budget or {"minutes": 15.0}),
-    )
     start = load_checkpoint(args.init) if args.init else None
+    if start is not None:
+        check_kind(start.config, asked, f"the model {args.init}")
+        asked |= kind_of(start.config)
+    config = make_config(asked | (budget or {"minutes": 15.0}))
     return Trainer(config, store, args.out, start=start, **shared)
+
+
+def asked_settings(args: Args) -> dict[str, Any]:
+    """The settings given on the command line, as ``TrainConfig`` names them."""
+    asked = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    if args.precision is not None:
+        asked["bf16"] = args.precision == "bf16"
+    loss = {name: value for name, value in vars(args.loss).items() if value is not None}
+    return asked | ({"loss": loss} if loss else {})
 
 
 def main(args: Args) -> None:
@@ -81,6 +144,7 @@ def main(args: Args) -> None:
     try:
         trainer = make_trainer(args, log)
         log.fraction = lambda: trainer.fraction
+        log.first_step = trainer.step + 1 if args.resume else None
         store = trainer.store
         hours = store.frames * store.frame_dt / 3600.0
         console.print(f"{store.frames} frames, {len(store.bev)} episodes, {hours:.1f} h of driving")
@@ -89,3 +153,5 @@ def main(args: Args) -> None:
         log.close()
     state = "stopped, continue with --resume" if trainer.stop_requested else "done"
     console.print(f"{state}: {trainer.step} steps, model in {args.out}")
+    if trainer.best.best is not None:
+        console.print(f"lowest held-out loss: {trainer.best.best}", soft_wrap=True)
