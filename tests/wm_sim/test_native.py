@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 from collections.abc import Iterator
 from operator import attrgetter
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from ackermann_msgs.msg import AckermannDriveStamped
+from bridge_process import running_bridge
 from carla_msgs.msg import CarlaCollisionEvent, CarlaEgoVehicleControl
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from sensor_msgs.msg import PointField
@@ -143,28 +143,13 @@ def play(client: NativeClient) -> None:
 @pytest.fixture(scope="module")
 def session(module_ros_domain) -> Iterator[NativeClient]:
     """A drive with the real simulator, the full rig and its cameras."""
-    values = {
-        "town": "tiny",
-        "sensors": "full",
-        "interface": "native",
-        "role_name": ROLE,
-        "wait_for_start": "true",
-        "command_wait_s": "5.0",
-    }
-    parameters = [part for key, value in values.items() for part in ("-p", f"{key}:={value}")]
-    bridge = subprocess.Popen(
-        [sys.executable, "-m", "wm_sim.bridge_node", "--ros-args", *parameters],
-        env=module_ros_domain.env,
-    )
-    client = NativeClient(module_ros_domain.id, ROLE)
-    try:
-        play(client)
-        yield client
-        assert bridge.poll() is None
-    finally:
-        client.close()
-        bridge.terminate()
-        bridge.wait(20)
+    with running_bridge(module_ros_domain.env, ROLE, interface="native"):
+        client = NativeClient(module_ros_domain.id, ROLE)
+        try:
+            play(client)
+            yield client
+        finally:
+            client.close()
 
 
 def named(rows: list[Row]) -> pytest.MarkDecorator:

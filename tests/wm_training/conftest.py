@@ -10,12 +10,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from wm_dynamics.heads import LABELS
 from wm_perception.frame import EgoState, LightBox, LightState, Objects, SceneFrame
 from wm_perception.route import Route
 from wm_perception.scene import Scene
 from wm_training.store import StoreWriter
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Two runs can only be equal to the bit with one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _episode(rng: np.random.Generator, frames: int = 90) -> dict[str, np.ndarray]:

@@ -21,14 +21,7 @@ from wm_training.trainer import STATE_FILE, Trainer
 from wm_training.validation import auroc
 
 TINY = {"size": "tiny", "batch": 4, "ego_steps": 20, "ego_batch": 32, "warmup": 5}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -29,14 +29,7 @@ from wm_training.train_config import LossConfig, TrainConfig
 from wm_training.trainer import Trainer
 
 TINY = {"size": "tiny", "batch": 2, "ego_steps": 2, "ego_batch": 32, "warmup": 5}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

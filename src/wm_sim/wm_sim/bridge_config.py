@@ -78,11 +78,4 @@ class BridgeConfig(BaseModel):
         Raises:
             UserError: there is no such weather.
         """
-        return World(
-            self.trucks,
-            self.cyclists,
-            self.pedestrians,
-            self.parked,
-            self.weather,
-            self.scenario,
-        )
+        return World.like(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral
 
 from wm_dynamics.errors import UserError
@@ -45,6 +45,15 @@ class World:
         for name in ("trucks", "cyclists", "pedestrians", "parked"):
             check_count(name, getattr(self, name))
         self.conditions  # noqa: B018  # refuses an unknown name at once
+
+    @classmethod
+    def like(cls, options: object) -> World:
+        """The world that an object with the same attributes asks for.
+
+        Raises:
+            UserError: a negative number, or an unknown weather.
+        """
+        return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
 
     @property
     def conditions(self) -> Weather:

@@ -19,8 +19,7 @@ from wm_dynamics.rssm import drive_input
 from wm_perception.bev import CHANNELS
 from wm_training.sampler import WindowSampler
 from wm_training.store import Store
-from wm_training.validation import CONTEXT
-from wm_training.validation import _filter as filter_context
+from wm_training.validation import CONTEXT, filter_context
 
 CHUNK = 128  # windows in memory at once
 IOU_SECONDS = (1, 2)

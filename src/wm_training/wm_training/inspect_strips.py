@@ -15,8 +15,7 @@ from wm_perception.bev import EGO_ROW, METRES_PER_PX, SIZE_PX
 from wm_training.inspect_moments import Moments, beliefs, ego_windows
 from wm_training.pictures import EGO, TEXT, Video, mask_view
 from wm_training.sampler import CLOSE_M, WindowSampler
-from wm_training.validation import CONTEXT
-from wm_training.validation import _filter as filter_context
+from wm_training.validation import CONTEXT, filter_context
 
 TILE = 128
 MARGIN, HEADER, SIDE = 4, 22, 104

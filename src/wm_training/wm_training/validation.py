@@ -53,7 +53,7 @@ def validate(
     device = next(model.parameters()).device
     sampler = validation_sampler(store, model.config.horizon, stride, seed)
     batch = {key: x.to(device) for key, x in sampler.batch(windows).items()}
-    latent = _filter(model, batch)
+    latent = filter_context(model, batch)
     state = batch["state"][:, CONTEXT - 1]
     rollout = model.imagine(latent, state, batch["action"][:, CONTEXT:])
     columns = {name: i for i, name in enumerate(store.labels)}
@@ -67,7 +67,8 @@ def validate(
     return {key: round(float(value), 4) for key, value in metrics.items()}
 
 
-def _filter(model: WorldModel, batch: dict[str, torch.Tensor]) -> LatentState:
+def filter_context(model: WorldModel, batch: dict[str, torch.Tensor]) -> LatentState:
+    """The posterior after the first ``CONTEXT`` steps of windows (B, T, ...)."""
     latent = model.initial(len(batch["bev"]))
     for t in range(CONTEXT):
         latent, _ = model.observe_step(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from types import ModuleType
@@ -16,6 +14,7 @@ import contract_facts_services
 import contract_facts_world
 import numpy as np
 import pytest
+from bridge_process import running_bridge
 from contract_client import Client
 from contract_recording import Recording, planar
 from contract_session import Session
@@ -53,26 +52,12 @@ FACTS = {
 @pytest.fixture(scope="module")
 def record(module_ros_domain) -> Iterator[Recording]:
     """Everything that one bridge said during one drive."""
-    values = {
-        "town": "tiny",
-        "sensors": "full",
-        "role_name": ROLE,
-        "wait_for_start": "true",
-        "command_wait_s": "5.0",
-    }
-    parameters = [part for key, value in values.items() for part in ("-p", f"{key}:={value}")]
-    bridge = subprocess.Popen(
-        [sys.executable, "-m", "wm_sim.bridge_node", "--ros-args", *parameters],
-        env=module_ros_domain.env,
-    )
-    client = Client(module_ros_domain.id, ROLE)
-    try:
-        yield Session(client, ROLE).play()
-        assert bridge.poll() is None, "the bridge is alive after all that"
-    finally:
-        client.close()
-        bridge.terminate()
-        bridge.wait(20)
+    with running_bridge(module_ros_domain.env, ROLE):
+        client = Client(module_ros_domain.id, ROLE)
+        try:
+            yield Session(client, ROLE).play()
+        finally:
+            client.close()
 
 
 # The table itself.

@@ -33,11 +33,4 @@ class WorldOptions:
         Raises:
             UserError: a negative number, or an unknown weather.
         """
-        return World(
-            self.trucks,
-            self.cyclists,
-            self.pedestrians,
-            self.parked,
-            self.weather,
-            self.scenario,
-        )
+        return World.like(self)
