@@ -26,6 +26,8 @@ STABLE_KEYS = {
     "model", "suite", "driver",
 }  # fmt: skip
 TIME_LIMIT_S = 8.0
+# An endpoint may be discovered a moment before the name of its node.
+NOT_YET_DISCOVERED = "_NODE_NAME_UNKNOWN_"
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def listening(domain_id: int) -> Iterator[tuple[set[str], Counter[str]]]:
 
         def on_proposal(message) -> None:
             senders = node.get_publishers_info_by_topic(proposal.name())
-            proposals.update(sender.node_name for sender in senders)
+            proposals.update(s.node_name for s in senders if s.node_name != NOT_YET_DISCOVERED)
 
         node.create_subscription(
             latent.message_type(),
