@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wm_sim.world import World
 from wm_training.collect import MIXES, CollectJob, collect_town
 from wm_training.perturbed import HABITS
 from wm_training.store import Store
@@ -76,3 +77,18 @@ def test_every_share_of_a_mix_names_a_habit():
     for mix in MIXES.values():
         assert set(mix.shares) <= set(HABITS)
         assert sum(mix.shares.values()) == pytest.approx(1.0)
+
+
+def test_a_mixed_collection_meets_everybody():
+    mix, rng = MIXES["mixed"], np.random.default_rng(0)
+    worlds = [mix.world(rng, 30) for _ in range(40)]
+    for kind in ("trucks", "cyclists", "parked"):
+        counts = {getattr(world, kind) for world in worlds}
+        assert min(counts) == 0 and max(counts) <= 9 and len(counts) > 3
+    assert {world.pedestrians for world in worlds} == set(mix.people)
+
+
+def test_a_mix_of_cars_draws_nothing_for_others():
+    rng = np.random.default_rng(0)
+    assert MIXES["standard"].world(rng, 30) == World()
+    assert rng.integers(1 << 30) == np.random.default_rng(0).integers(1 << 30)

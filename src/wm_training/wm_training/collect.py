@@ -16,6 +16,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wm_dynamics.errors import UserError
+from wm_sim.world import World
 from wm_training.drivers import Driver, make_driver
 from wm_training.labels import LabelledFrame, Labeller
 from wm_training.perturbed import HABITS, PerturbedDriver
@@ -33,12 +34,25 @@ class Mix:
         shares: share of the episodes per habit, see ``perturbed.HABITS``.
         max_frames: length limit of an episode: many short ones are more varied than few long ones.
         max_start_mps: the largest initial speed.
+        people: numbers of pedestrians to choose from.
+        others: lorries, cyclists and parked cars, each up to this share of the cars.
     """
 
     traffic: tuple[int, ...]
     shares: dict[str, float]
     max_frames: int
     max_start_mps: float
+    people: tuple[int, ...] = (0,)
+    others: float = 0.0
+
+    def world(self, rng: np.random.Generator, cars: int) -> World:
+        """Who else is about in an episode with ``cars`` cars; no draw where nobody ever is."""
+        if self.people == (0,) and not self.others:
+            return World()
+        most = int(self.others * cars)
+        lorries, cyclists, parked = (int(n) for n in rng.integers(0, most + 1, 3))
+        people = int(rng.choice(self.people))
+        return World(trucks=lorries, cyclists=cyclists, pedestrians=people, parked=parked)
 
 
 MIXES = {
@@ -52,8 +66,17 @@ MIXES = {
     "dense": Mix(
         (40, 60, 80), {"noisy": 0.15, "reckless": 0.5, "distracted": 0.35}, 300, 9.0
     ),
+    # Everybody is about: what regular traffic looks like.
+    "mixed": Mix(
+        (10, 20, 30, 45),
+        {"clean": 0.15, "noisy": 0.25, "reckless": 0.33, "distracted": 0.27},
+        400, 6.0, people=(0, 20, 40, 60), others=0.3,
+    ),
     # On policy: needs a model, which drives.
     "planner": Mix((15, 30, 50), {"planner": 1.0}, 400, 6.0),
+    "planner-mixed": Mix(
+        (15, 30, 45), {"planner": 1.0}, 400, 6.0, people=(0, 20, 40, 60), others=0.3
+    ),
 }  # fmt: skip
 
 
@@ -115,7 +138,7 @@ def collect_town(job: CollectJob, report=lambda frames: None) -> None:
     router = load_router(job.town)
     mix = MIXES[job.mix]
     names, shares = list(mix.shares), np.array(list(mix.shares.values()))
-    base = _planner(job) if job.mix == "planner" else None
+    base = _planner(job) if "planner" in mix.shares else None
     collected = 0
     with StoreWriter(job.out, frame_dt=job.frame_dt) as writer:
         while collected < job.frames:
@@ -127,6 +150,7 @@ def collect_town(job: CollectJob, report=lambda frames: None) -> None:
                 seed=int(rng.integers(1 << 30)),
                 traffic=traffic,
                 speed_mps=float(rng.uniform(0.0, mix.max_start_mps)),
+                world=mix.world(rng, traffic),
             )
             driver = PerturbedDriver(HABITS[habit], rng, job.frame_dt, base)
             driver.reset(scene, seed=int(rng.integers(1 << 30)))
@@ -143,7 +167,7 @@ def _planner(job: CollectJob) -> Driver:
     import torch
 
     if job.model is None:
-        raise UserError("mix 'planner' needs a model: --model DIR")
+        raise UserError(f"mix '{job.mix}' needs a model: --model DIR")
     torch.set_num_threads(1)
     return make_driver("planner", job.model)
 

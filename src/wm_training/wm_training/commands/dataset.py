@@ -81,10 +81,11 @@ class Collect:
     frames: int = 60_000
     """Frames per town (10 a second)."""
     mix: str = "standard"
-    """Kind of driving: standard, dense (full streets, reckless drivers, many crashes), or planner
-    (a model drives, shaken now and then)."""
+    """Kind of driving: standard, dense (full streets, reckless drivers, many crashes), mixed (with
+    people, cyclists, lorries and parked cars), or planner and planner-mixed (a model drives, shaken
+    now and then)."""
     model: str | None = None
-    """Model directory or name, for the mix planner."""
+    """Model directory or name, for the mixes of a planner."""
     seed: int = 0
     """Seed of routes, traffic and errors."""
     out: Path = Path("data/collected")
@@ -176,8 +177,8 @@ def collect(args: Collect) -> None:
         raise UserError(f"unknown mix '{args.mix}'; known mixes: {', '.join(MIXES)}")
     for town in args.towns:
         load_town(town)
-    if (args.mix == "planner") != (args.model is not None):
-        raise UserError("--mix planner needs --model, and no other mix takes one")
+    if args.mix.startswith("planner") != (args.model is not None):
+        raise UserError("the mixes of a planner need --model, and no other mix takes one")
     model = model_path(args.model) if args.model else None
     jobs = [
         CollectJob(t, args.frames, args.seed, args.out / t, args.mix, model=model)
