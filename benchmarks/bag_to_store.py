@@ -107,7 +107,9 @@ def main() -> None:
         for route in range(arguments.routes):
             recorder.drive(simulator, route, arguments.traffic)
         recorder.close()
-        options = BuildOptions(Sources(cameras=cameras, image_size=arguments.pixels))
+        options = BuildOptions(
+            Sources(cameras=cameras, image_size=(arguments.pixels, arguments.pixels))
+        )
         cpu, wall = time.process_time(), time.perf_counter()
         report = convert(Path(folder, "bag"), Path(folder, "store"), options)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

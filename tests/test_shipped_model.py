@@ -1,7 +1,5 @@
 """The model that ships must load, be what its card says, and drive; its blind half must not see."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -30,7 +28,7 @@ def simulator():
 
 
 def test_the_card_names_the_data_it_learned_from(model):
-    card = (Path(__file__).parents[1] / "docs" / "model_card.md").read_text()
+    card = (model_path(DEFAULT_MODEL) / "README.md").read_text()
     assert model.metadata["data_hash"] in card
     assert f"{model.metadata['steps']} steps" in card
 

@@ -53,10 +53,15 @@ def test_paths_exist(page: Path):
 # ------------------------------------------------------------------ commands
 
 
+def arguments_of(command: str) -> type:
+    """The class of a command's arguments; "train behavior" is a command, too."""
+    return importlib.import_module(f"wm_training.commands.{command.replace(' ', '_')}").Args
+
+
 def options_of(command: str) -> set[str]:
     """Option names of a ``wm`` sub-command, those of its actions included."""
     names: set[str] = set()
-    waiting = [importlib.import_module(f"wm_training.commands.{command}").Args]
+    waiting = [arguments_of(command)]
     while waiting:
         holder = waiting.pop()
         for name, kind in typing.get_type_hints(holder).items():
@@ -71,12 +76,13 @@ def options_of(command: str) -> set[str]:
 
 def check_wm(words: list[str], whole: bool) -> None:
     """``words`` follow ``wm``; a whole command is parsed as the program would."""
-    command, rest = words[0], words[1:]
+    length = 2 if " ".join(words[:2]) in COMMANDS else 1
+    command, rest = " ".join(words[:length]), words[length:]
     if command == "COMMAND":
         return
     assert command in COMMANDS, f"no command wm {command}"
     if whole:
-        args = importlib.import_module(f"wm_training.commands.{command}").Args
+        args = arguments_of(command)
         tyro.cli(args, args=rest, prog=f"wm {command}")
     unknown = {w for w in rest if w.startswith("--")} - options_of(command)
     assert not unknown, f"wm {command} has no {unknown}"

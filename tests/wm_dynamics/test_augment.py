@@ -147,33 +147,3 @@ def test_shifted_images_repeat_their_edge():
     moved = augment.shift_images(image, torch.tensor([2.0, -1.0]), torch.zeros(2))
     torch.testing.assert_close(moved[0, 0, 0], torch.tensor([0.0, 0.0, 0.0, 1.0, 2.0]))
     torch.testing.assert_close(moved[1, 0, 0], torch.tensor([1.0, 2.0, 3.0, 4.0, 4.0]))
-
-
-def test_colour_jitter_is_one_per_window_and_can_be_nothing():
-    frame = torch.rand(2, 1, 3, 8, 8, generator=generator()) - 0.5
-    images = frame.expand(2, 4, 3, 8, 8)
-    jittered = augment.colour_jitter(images, generator())
-    assert jittered.shape == images.shape and jittered.abs().max() <= 0.5
-    assert not torch.allclose(jittered, images)
-    torch.testing.assert_close(jittered[:, 0], jittered[:, 3])
-    still = augment.colour_jitter(images, generator(), 0.0, 0.0, 0.0)
-    torch.testing.assert_close(still, images)
-    assert torch.equal(jittered, augment.colour_jitter(images, generator()))
-
-
-def test_saturation_keeps_grey_grey():
-    grey = torch.full((4, 3, 4, 4), 0.1)
-    jittered = augment.colour_jitter(grey, generator(), 0.0, 0.0, 0.5)
-    torch.testing.assert_close(jittered, grey)
-
-
-def test_cutout_blanks_one_small_rectangle():
-    images = torch.full((16, 2, 3, 20, 40), 0.4)
-    cut = augment.cutout(images, generator(), share=0.5)
-    blank = cut == 0
-    assert torch.equal(blank[:, 0, 0], blank[:, 1, 2]), "the same in every frame and channel"
-    assert set(cut.unique().tolist()) == {0.0, images.unique().item()}
-    for window in blank[:, 0, 0]:
-        rows, columns = window.any(1).sum(), window.any(0).sum()
-        assert rows <= 10 and columns <= 20 and window.sum() == rows * columns
-    assert blank.any()

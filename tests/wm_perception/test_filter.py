@@ -93,3 +93,24 @@ def test_a_step_is_told_the_mean_command_and_the_whole_motion_of_its_two_frames(
 def test_frames_that_do_not_fit_the_model_step_are_refused(frame_dt):
     with pytest.raises(ValueError, match="whole number of frames"):
         LatentFilter(Diary(), frame_dt)
+
+
+class Judge(Diary):
+    """A backend that also scores: the trace is the number of steps of its own chain."""
+
+    novelty = object()
+
+    def observe_judged(self, latent, trace, action, motion, observation):
+        latent, surprise = self.observe(latent, action, motion, observation)
+        trace = (trace or 0) + 1
+        return latent, surprise, trace, float(trace)
+
+
+def test_every_chain_has_a_trace_of_its_own_and_a_reset_forgets_it():
+    latent_filter = LatentFilter(Judge())
+    scores = [latent_filter.update(see(i, reset=i in (0, 6))).novelty for i in range(10)]
+    assert scores == [1, 1, 2, 2, 3, 3, 1, 1, 2, 2]
+
+
+def test_a_model_without_a_measure_has_no_novelty():
+    assert LatentFilter(Diary()).update(see(0, reset=True)).novelty is None

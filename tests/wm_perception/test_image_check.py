@@ -34,6 +34,8 @@ def test_wrong_size():
     check.check(picture(1), 0.0)
     assert check.check(picture(2, width=5), 0.0) == "image is 5 x 3, expected 4 x 3"
     assert ImageCheck(size=(8, 6)).check(picture(1), 0.0) == "image is 4 x 3, expected 8 x 6"
+    least = ImageCheck(smallest=(4, 4)).check(picture(1), 0.0)
+    assert least == "image is 4 x 3, the model needs at least 4 x 4"
 
 
 def test_truncated_data_and_depth_with_nan():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
-from wm_perception.images import is_depth, picture, resized
+from wm_perception.images import is_depth, picture
 from wm_perception.messages import MessageError
 
 # Large areas of one colour each, so that chroma at half resolution and Bayer patterns keep them.
@@ -182,13 +182,3 @@ def test_any_garbage_is_refused_not_crashed_on():
             data[position] = int(rng.integers(256))
         with contextlib.suppress(MessageError):
             assert picture(CompressedImage(format="jpeg", data=bytes(data))).dtype == np.uint8
-
-
-def test_scaling_averages_colours_and_picks_depths():
-    board = np.indices((8, 8)).sum(0) % 2
-    grey = np.repeat((board * 200).astype(np.uint8)[..., None], 3, -1)
-    assert (resized(grey, 4) == 100).all()
-    depth = (1.0 + board).astype(np.float32)
-    assert set(np.unique(resized(depth, 4))) <= {1.0, 2.0}
-    assert resized(grey, 8) is grey
-    assert resized(grey, 16).shape == (16, 16, 3)

@@ -17,6 +17,7 @@ from rclpy.executors import SingleThreadedExecutor
 from wm_dynamics.checkpoint import load_checkpoint, save_checkpoint
 from wm_dynamics.config import ModelConfig
 from wm_dynamics.model import WorldModel
+from wm_dynamics.variants import variant
 from wm_msgs.srv import StartRoute
 from wm_perception.node_tools import header, publisher, subscription
 from wm_perception.observation import STATE_NAMES
@@ -33,6 +34,14 @@ def model(tmp_path_factory) -> Path:
     """A checkpoint nobody trained."""
     path = tmp_path_factory.mktemp("model")
     save_checkpoint(WorldModel.untrained(ModelConfig()), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def camera_model(tmp_path_factory) -> Path:
+    """A checkpoint nobody trained, of a model that drives by the front camera."""
+    path = tmp_path_factory.mktemp("camera_model")
+    save_checkpoint(WorldModel.untrained(variant("tiny", inputs="camera")), path)
     return path
 
 
@@ -78,8 +87,8 @@ def listener(ros_domain) -> Iterator[Listener]:
     result.close()
 
 
-def test_latents_follow_the_frames(listener, launch, model):
-    perception = launch("wm_perception.perception_node", model=model)
+def drive(listener: Listener, launch, **bridge) -> list:
+    """Start the simulator, answer every latent with a little throttle; the latents."""
     listener.until(lambda: listener.statuses("wm_perception: inputs"))
     commands = publisher(listener.node, "vehicle_control_cmd", ROLE)
     subscription(
@@ -88,13 +97,18 @@ def test_latents_follow_the_frames(listener, launch, model):
         ROLE,
         lambda m: commands.publish(CarlaEgoVehicleControl(header=m.header, throttle=0.3)),
     )
-    launch("wm_sim.bridge_node", town="tiny", camera=False, wait_for_start=True)
+    launch("wm_sim.bridge_node", town="tiny", wait_for_start=True, **bridge)
     listener.until(commands.get_subscription_count)
     starter = listener.node.create_client(StartRoute, START_ROUTE_SERVICE)
     listener.until(starter.service_is_ready)
     started = starter.call_async(StartRoute.Request(route=1, traffic=3))
     listener.until(started.done)
-    latents = listener.heard["latent"]
+    return listener.heard["latent"]
+
+
+def test_latents_follow_the_frames(listener, launch, model):
+    perception = launch("wm_perception.perception_node", model=model)
+    latents = drive(listener, launch, camera=False)
     listener.until(lambda: len(latents) >= 40)
     stamps = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in latents]
     np.testing.assert_allclose(np.diff(stamps), 0.1, atol=1e-6)
@@ -115,6 +129,46 @@ def test_latents_follow_the_frames(listener, launch, model):
     output, _ = perception.communicate(timeout=10)
     assert perception.returncode == 0
     assert "Traceback" not in output
+
+
+@pytest.mark.camera
+def test_a_camera_model_gets_a_latent_from_every_frame(listener, launch, camera_model):
+    launch("wm_perception.perception_node", model=camera_model)
+    latents = drive(listener, launch)
+    listener.until(lambda: len(latents) >= 15)
+    stamps = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in latents]
+    np.testing.assert_allclose(np.diff(stamps), 0.1, atol=1e-6)
+    config = load_checkpoint(camera_model).config
+    assert len(latents[-1].deter) == config.belief and len(latents[-1].stoch) == config.stoch
+    moving = [m for m in latents if m.state[0] > 0.05]
+    assert len({m.surprise for m in moving}) == len(moving), "every frame shows another picture"
+
+
+@pytest.mark.camera
+def test_a_camera_model_without_usable_pictures_says_so_and_is_silent(
+    listener, launch, camera_model
+):
+    launch("wm_perception.perception_node", model=camera_model)
+    latents = drive(listener, launch, camera_width=96, camera_height=54)
+    listener.until(lambda: any("frames without" in s.message for s in camera(listener)))
+    status = next(s for s in camera(listener) if "frames without" in s.message)
+    assert status.level == b"\x02"
+    assert "image is 96 x 54, the model needs at least 144 x 80" in status.message
+    assert "/carla/ego_vehicle/rgb_front/image: the model cannot do without" in status.message
+    assert not latents
+
+
+def test_a_model_that_learned_to_do_without_drives_on_without(listener, launch, tmp_path):
+    config = variant("tiny", inputs="camera", modality_dropout=0.2)
+    save_checkpoint(WorldModel.untrained(config), tmp_path / "model")
+    launch("wm_perception.perception_node", model=tmp_path / "model", image_wait_s=0.01)
+    latents = drive(listener, launch, camera=False)
+    listener.until(lambda: len(latents) >= 5)
+    listener.until(lambda: any("the model does without" in s.message for s in camera(listener)))
+
+
+def camera(listener: Listener) -> list:
+    return listener.statuses("wm_perception: camera")
 
 
 def test_missing_topics_are_named_after_a_second(listener, launch, model):

@@ -15,6 +15,7 @@ from wm_dynamics.checkpoint import load_checkpoint, save_checkpoint
 from wm_dynamics.config import SIZES
 from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
+from wm_dynamics.variants import variant
 from wm_perception.topics import TOPICS, topic
 from wm_planner.node_table import (
     DriveOptions,
@@ -61,6 +62,16 @@ def test_options_reach_the_nodes_that_need_them():
     assert specs["planner"].parameters["seed"] == 7
     assert specs["planner"].parameters["model"] == specs["perception"].parameters["model"]
     assert all(spec.parameters["role_name"] == "hero" for spec in specs.values())
+
+
+def test_a_model_that_drives_by_a_camera_is_not_started_without(tmp_path):
+    save_checkpoint(WorldModel.untrained(variant("tiny", inputs="camera")), tmp_path / "model")
+    options = drive_options({"model": str(tmp_path / "model"), "camera": False})
+    with pytest.raises(UserError, match="drives by camera_front: leave the camera on"):
+        resolve_model(options, tmp_path)
+    for fine in ({"camera": True}, {"source": "carla_bridge"}):
+        chosen = options.model_copy(update=fine)
+        assert resolve_model(chosen, tmp_path) == tmp_path / "model"
 
 
 @pytest.mark.parametrize("driver", ["planner", "expert"])

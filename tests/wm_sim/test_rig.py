@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from wm_dynamics.errors import UserError
+from wm_planner.paths import shared_dir
+from wm_sim.bridge_config import BridgeConfig
+from wm_sim.bridge_rig import bridge_rig
+from wm_sim.camera import CameraConfig
 from wm_sim.rig import default_rig, load_rig, parse_rig
+from wm_sim.sensors import camera_spec
 
 EGO = {"type": "vehicle.tesla.model3", "id": "hero"}
 
@@ -135,3 +141,12 @@ def test_attributes_are_checked_when_they_are_used():
         spec.number("hot", 0.0)
     with pytest.raises(UserError, match="no sensor 'nose'; its sensors: eye"):
         rig_of(sensor()).sensor("nose")
+
+
+def test_the_camera_that_models_drive_by_is_the_same_everywhere():
+    """What models learn from, what the bridge publishes, and what CARLA is told to mount."""
+    bridge = bridge_rig(BridgeConfig()).sensor("rgb_front")
+    file = load_rig(shared_dir("config") / "objects_camera.json").sensor("rgb_front")
+    learned = asdict(CameraConfig().spec)
+    for mounted in (bridge, file):
+        assert asdict(camera_spec(mounted)) == pytest.approx(learned, abs=1e-5)

@@ -16,6 +16,7 @@ from std_msgs.msg import Float32
 
 from wm_dynamics.errors import UserError
 from wm_perception import sync_scene
+from wm_perception.camera_stream import CameraStream
 from wm_perception.frame import Command, EgoState, LightState, SceneFrame
 from wm_perception.messages import stamp_ns
 from wm_perception.node_tools import header
@@ -250,11 +251,11 @@ def test_pictures_are_the_nearest_earlier_ones(recorder, tmp_path):
     recorder.together(steps(60))
     recorder.close()
     out = tmp_path / "store"
-    sources = Sources(cameras={"front": FRONT, "side": SIDE}, image_size=16)
+    sources = Sources(cameras={"front": FRONT, "side": SIDE}, image_size=(16, 32))
     report = convert(tmp_path / "bag", out, BuildOptions(sources))
     store = Store.open(out)
     front, ages = store.images["front"][0], store.ages["front"]
-    assert front.shape == (60, 16, 16, 3)
+    assert front.shape == (60, 16, 32, 3)
     assert isinstance(front, np.memmap)
     # Frame k is at 0.1 (k + 1); the picture taken 30 ms before is number k.
     for k in range(60):
@@ -318,7 +319,7 @@ def test_rotten_bytes_anywhere_cost_messages_not_the_build(recorder, tmp_path, s
     recorder.rot(rng, share=0.15)
     recorder.close()
     report = convert(tmp_path / "bag", tmp_path / "store", BuildOptions(Sources(
-        cameras={"front": FRONT}, image_size=8
+        cameras={"front": FRONT}, image_size=(8, 8)
     )))  # fmt: skip
     assert sum(count.dropped.total() for count in report.topics.values()) > 0
     for count in report.topics.values():
@@ -390,10 +391,9 @@ def test_time_going_back_starts_another_run(recorder, tmp_path):
         recorder.part("vehicle_status", time_s, build.vehicle_status(stamp, ego(time_s)), delay_s)
         recorder.objects(time_s, delay_s + 1e-6)
         recorder.odometry(time_s, delay_s + 2e-6)
-        picture = colour(time_s, index)
-        recorder.put(FRONT, "sensor_msgs/msg/Image", time_s, picture, delay_s)
+        recorder.part("image", time_s, colour(time_s, index), delay_s)
     recorder.close()
-    sources = Sources(cameras={"front": FRONT}, image_size=8)
+    sources = Sources.of_model(CameraStream("camera_front", 8, 8))
     convert(tmp_path / "bag", tmp_path / "store", BuildOptions(sources))
     store = Store.open(tmp_path / "store")
     assert np.diff(store.starts).tolist() == [40, 40]

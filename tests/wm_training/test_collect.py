@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wm_perception.camera_stream import FRONT
+from wm_sim.weather import PRESETS
 from wm_sim.world import World
 from wm_training.collect import MIXES, CollectJob, collect_town
 from wm_training.perturbed import HABITS
 from wm_training.store import Store
+from wm_training.weather_split import COLLECTED, HELD_OUT
 
 FRAMES = 250
 
@@ -92,3 +95,30 @@ def test_a_mix_of_cars_draws_nothing_for_others():
     rng = np.random.default_rng(0)
     assert MIXES["standard"].world(rng, 30) == World()
     assert rng.integers(1 << 30) == np.random.default_rng(0).integers(1 << 30)
+
+
+def test_weather_is_collected_or_held_out():
+    assert set(COLLECTED) | set(HELD_OUT) == set(PRESETS)
+    assert HELD_OUT and not set(COLLECTED) & set(HELD_OUT)
+
+
+@pytest.mark.camera
+def test_pictures_are_collected_in_many_weathers(tmp_path):
+    def collect(name: str, camera: bool) -> Store:
+        path = tmp_path / name
+        collect_town(CollectJob("tiny", FRAMES, 4, path, "mixed", camera=camera))
+        return Store.open(path)
+
+    seen, again = collect("seen", True), collect("again", True)
+    assert seen.hash == again.hash, "the same seed renders the same pictures"
+    assert list(seen.images) == [FRONT.camera] and not seen.ages[FRONT.camera].any()
+    for pictures in seen.images[FRONT.camera]:
+        assert pictures.shape[1:] == (FRONT.height, FRONT.width, 3)
+        assert pictures.dtype == np.uint8 and pictures[0].std() > 5.0
+    weather = {info["weather"] for info in seen.infos}
+    assert weather <= set(COLLECTED) and len(weather) > 1
+    moving = seen.columns["state"][1:, 0] > 0.3
+    first = np.concatenate(seen.images[FRONT.camera])
+    changed = (first[1:] != first[:-1]).any((1, 2, 3))
+    assert changed[moving].all(), "no picture stands in for another"
+    assert not collect("unseen", False).images

@@ -10,11 +10,12 @@ from wm_dynamics.checkpoint import save_checkpoint
 from wm_dynamics.config import SIZES
 from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
+from wm_dynamics.variants import variant
 from wm_planner.planner_config import PlannerConfig
 from wm_sim.simulator import Simulator
 from wm_sim.world import World
 from wm_training.commands import eval as command
-from wm_training.drivers import make_driver
+from wm_training.drivers import make_driver, simulator_camera
 from wm_training.evaluation import drive_route, evaluate, share_tasks
 from wm_training.scoring import summarise
 from wm_training.suites import RouteTask, scenario_task, suite_tasks
@@ -153,3 +154,48 @@ def test_arguments_become_tasks():
     assert tasks == [scenario_task(world, 3, 4, run) for run in (0, 1)]
     _, (task, *_) = command.tasks_of(command.Args(town="tiny", scenario="blocked_lane"))
     assert (task.town, task.off_route_m) == ("tiny", 5.0)
+
+
+@pytest.fixture(scope="module")
+def camera_model_dir(tmp_path_factory):
+    """A model directory with weights nobody has trained, of a model that drives by a camera."""
+    path = tmp_path_factory.mktemp("camera_model") / "tiny"
+    save_checkpoint(WorldModel.untrained(variant("tiny", inputs="camera"), seed=1), path)
+    return path
+
+
+@pytest.mark.camera
+def test_a_camera_model_gets_the_camera_it_needs(camera_model_dir):
+    task = replace(TASK, time_limit_s=1.0, world=World(weather="night"))
+    (drive,) = evaluate([task], "planner", camera_model_dir, PlannerConfig(), 1)
+    assert len(drive.plan_ms) == 11
+
+
+@pytest.mark.camera
+def test_only_what_the_camera_shows_tells_day_from_night(camera_model_dir):
+    driver = make_driver("planner", camera_model_dir)
+    surprises = []
+    with Simulator("tiny", camera=simulator_camera(driver)) as simulator:
+        for weather in ("day", "night"):
+            task = replace(TASK, time_limit_s=0.5, world=World(weather=weather))
+            drive_route(simulator, driver, task)
+            assert driver.observation.sensors["camera_front"].shape == (80, 144, 3)
+            surprises.append(driver.filtered.surprise)
+    assert surprises[0] != surprises[1]
+
+
+def test_no_picture_is_rendered_for_who_looks_at_none(model_dir, camera_model_dir):
+    assert simulator_camera(make_driver("planner", model_dir)) is None
+    assert simulator_camera(make_driver("blind", camera_model_dir)) is None
+    assert simulator_camera(make_driver("expert", None)) is None
+
+
+def test_a_camera_model_without_pictures_says_what_it_lacks(simulator, camera_model_dir):
+    with pytest.raises(UserError, match="needs camera_front, which is missing"):
+        drive_route(simulator, make_driver("planner", camera_model_dir), TASK)
+
+
+def test_the_blind_half_of_a_camera_model_drives_without(simulator, camera_model_dir):
+    driver = make_driver("blind", camera_model_dir)
+    drive = drive_route(simulator, driver, replace(TASK, time_limit_s=1.0))
+    assert len(drive.plan_ms) == 11

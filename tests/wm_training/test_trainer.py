@@ -71,7 +71,7 @@ def test_signal_saves_and_stops(tmp_path, store):
     config = TrainConfig(steps=50, log_every=2, **TINY)
     trainer = Trainer(config, store, tmp_path, report=press_ctrl_c)
     trainer.fit()
-    assert trainer.stop_requested and trainer.step == 2
+    assert trainer.stop.made and trainer.step == 2
     assert Trainer.resume(store, tmp_path, {}).step == 2
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

@@ -92,7 +92,7 @@ def test_killed_and_resumed(tmp_path, write_store, kills):
         assert run.wait(60) == -signal.SIGKILL
         assert losses_of(lines).items() <= wanted.items()
     run = start(store, tmp_path / "killed")
-    rest, _ = run.communicate(timeout=120)
+    rest, _ = run.communicate(timeout=600)
     assert run.returncode == 0
     last = losses_of(rest.splitlines())
     assert max(last) == STEPS and last.items() <= wanted.items()

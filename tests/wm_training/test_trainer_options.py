@@ -20,7 +20,7 @@ from wm_dynamics.variants import CORES, LATENTS, variant
 from wm_training.checkpoints import FOLDER, BestCheckpoints
 from wm_training.commands.train import Args, LossOptions, main
 from wm_training.held_out import HeldOut
-from wm_training.model_choice import check_fits, kind_of
+from wm_training.model_choice import check_fits
 from wm_training.optimiser import clip_adaptively, clip_gradients, kl_scale, learning_rate
 from wm_training.store import Store
 from wm_training.strips import ENLARGED, GAP, paint, strips
@@ -61,14 +61,14 @@ def test_a_run_keeps_its_model_and_its_settings(tmp_path, folder):
     loss = LossOptions(free_nats=0.5)
     main(Args(out=out, steps=1, core="transformer", loss=loss, precision="float32", **start))
     training = json.loads((out / "metadata.json").read_text())["training"]
-    assert training["loss"]["free_nats"] == 0.5 and training["bf16"] is False
+    assert training["loss"]["free_nats"] == 0.5 and training["precision"] == "float32"
     for change, text in (
         ({"core": "gru"}, "has core 'transformer', asked for is 'gru'; leave out --core"),
         ({"latent": "gaussian"}, "has latent 'discrete', asked for is 'gaussian'"),
         ({"size": "small"}, "has size 'tiny', asked for is 'small'"),
         ({"batch": 4}, "has batch = 2, asked for is 4"),
         ({"loss": LossOptions(free_nats=1.0)}, "has loss.free_nats = 0.5, asked for is 1.0"),
-        ({"precision": "bf16"}, "has bf16 = False, asked for is True"),
+        ({"precision": "bf16"}, "has precision = float32, asked for is bf16"),
     ):
         with pytest.raises(UserError, match=re.escape(text)):
             main(Args(out=out, steps=2, resume=True, **(start | change)))
@@ -90,15 +90,8 @@ def test_settings_that_make_no_sense(tmp_path, folder, store):
     ):
         with pytest.raises(UserError, match=re.escape(text)):
             main(Args(**(options | change)))
-    with pytest.raises(UserError, match="the model wants camera_front, training windows hold bev"):
+    with pytest.raises(UserError, match="wants camera_front, the training store holds bev"):
         check_fits(store, variant("tiny", inputs="camera"))
-
-
-def test_names_of_a_models_shape():
-    for size in SIZES:
-        config = variant(size, "block_gru", "gaussian")
-        assert kind_of(config) == {"size": size, "core": "block_gru", "latent": "gaussian"}
-    assert kind_of(variant("tiny", deter=40))["size"] == "custom"
 
 
 def test_learning_rate_warms_up_and_falls():
@@ -149,10 +142,30 @@ def test_loss_settings_reach_the_training(tmp_path, store):
         "anneal": {"loss": {"kl_anneal_steps": 9}},
         "balance": {"loss": {"dynamics": 0.1, "representation": 0.8}},
         "adaptive": {"clip_kind": "adaptive", "adaptive_clip": 1e-3},
-        "float32": {"bf16": False},
+        "float32": {"precision": "float32"},
+        "displaced": {"augment": {"sideways_m": 0.3}},
+        "uniform": {"sampler": "uniform"},
     }.items():
         other = weights(name, **changes)
         assert torch.isfinite(other).all() and not torch.equal(plain, other), name
+
+
+def test_prioritised_windows_resume_exactly(tmp_path, store):
+    config = TrainConfig(steps=4, sampler="prioritised", **TINY)
+    whole = Trainer(config, store, tmp_path / "whole")
+    whole.fit()
+    Trainer(config, store, tmp_path / "parts").fit(until=2)
+    resumed = Trainer.resume(store, tmp_path / "parts", {})
+    resumed.fit()
+    assert whole.loader.state() == resumed.loader.state()
+    assert whole.sampler.level is not None  # it has heard of losses
+    for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_runs_of_the_time_before_precision_had_a_name():
+    assert TrainConfig.model_validate({"bf16": False}).precision == "float32"
+    assert TrainConfig.model_validate({"bf16": True}).precision == "bf16"
 
 
 def test_the_best_are_kept(tmp_path):
@@ -227,5 +240,6 @@ def test_what_tensorboard_gets(tmp_path, folder):
     names = set(events.Tags()["scalars"])
     assert {"loss", "recon_loss", "kl_loss", "reward_loss", "dynamics_loss"} <= names
     assert {"learning_rate", "grad_norm", "validation/loss", "validation/recon_loss"} <= names
+    assert {"data_stall", "frames_per_s"} <= names
     assert [event.step for event in events.Scalars("validation/loss")] == [50, 51]
     assert [event.step for event in events.Images("strips/bev")] == [50, 51]

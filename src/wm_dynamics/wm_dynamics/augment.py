@@ -1,8 +1,7 @@
 """Augmentation of training windows: pure functions, what is changed is returned.
 
-Images: colour jitter, cutout, small shifts. Driving: pretend that the vehicle had stood a little
-beside or askew, and change masks, route, motion, labels and images to match. Every function draws
-once per window, so that a window stays one drive; draws come from the generator given.
+Pretend that the vehicle had stood a little beside or askew, and change masks, route, motion, labels
+and images to match: once per window, so that a window stays one drive.
 """
 
 from __future__ import annotations
@@ -31,50 +30,6 @@ class GroundView:
 
 
 # ---------------------------------------------------------------------- images
-
-
-def colour_jitter(
-    images: torch.Tensor,
-    generator: torch.Generator,
-    brightness: float = 0.2,
-    contrast: float = 0.2,
-    saturation: float = 0.2,
-) -> torch.Tensor:
-    """Change the colours of (B, ..., 3, h, w) images in [-0.5, 0.5].
-
-    Args:
-        images: as ``streams.image_input`` makes them.
-        generator: of the draws.
-        brightness, contrast, saturation: factors are drawn from 1 - value to 1 + value.
-    """
-
-    def factor(strength: float) -> torch.Tensor:
-        draw = torch.rand(len(images), generator=generator).to(images.device)
-        return (1.0 + strength * (2.0 * draw - 1.0)).view(-1, *[1] * (images.dim() - 1))
-
-    colours = (images + 0.5) * factor(brightness)
-    mean = colours.mean((-3, -2, -1), keepdim=True)
-    colours = mean + (colours - mean) * factor(contrast)
-    grey = colours.mean(-3, keepdim=True)
-    colours = grey + (colours - grey) * factor(saturation)
-    return colours.clamp(0.0, 1.0) - 0.5
-
-
-def cutout(images: torch.Tensor, generator: torch.Generator, share: float = 0.25) -> torch.Tensor:
-    """Blank one rectangle per row of (B, ..., C, h, w); its sides are up to ``share`` of h and w.
-
-    DeVries and Taylor 2017, arXiv 1708.04552; blank is 0, mid-grey of an image.
-    """
-    rows, (height, width) = len(images), images.shape[-2:]
-    draw = torch.rand(4, rows, generator=generator).to(images.device)
-    inside = []
-    for size, place, pixels in ((draw[0], draw[1], height), (draw[2], draw[3], width)):
-        length = (size * share * pixels).round()
-        first = (place * (pixels - length + 1)).floor()
-        index = torch.arange(pixels, device=images.device)
-        inside.append((index >= first[:, None]) & (index < (first + length)[:, None]))
-    hidden = inside[0][:, :, None] & inside[1][:, None, :]  # (B, h, w)
-    return images.masked_fill(hidden.view(rows, *[1] * (images.dim() - 3), height, width), 0.0)
 
 
 def shift_images(images: torch.Tensor, right: torch.Tensor, down: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from wm_dynamics.novelty import Novelty, Trace, follow
+from wm_dynamics.novelty_signs import Glimpse
 from wm_dynamics.rollout import LatentState
 
 
@@ -66,6 +68,7 @@ class TorchBackend:
         self.dt: float = model.config.dt
         self.hash: str = model.hash
         self.classes: int = model.config.stoch_classes  # 0: the stochastic state is continuous
+        self.novelty: Novelty | None = model.novelty
 
     def initial(self) -> LatentState:
         """The belief before anything was seen."""
@@ -89,18 +92,35 @@ class TorchBackend:
         Returns:
             The belief now and the surprise in nats.
         """
-        named = sight.sensors if isinstance(sight, SensorSight) else {}
-        sensors = {name: torch.from_numpy(value)[None] for name, value in named.items()}
         latent, surprise = self.model.observe_step(
-            latent,
-            _batch(action),
-            _batch(motion),
-            torch.from_numpy(sight.bev)[None],
-            _batch(sight.state),
-            _batch(sight.route),
-            **sensors,
+            latent, _batch(action), _batch(motion), **_streams(sight)
         )
         return latent, float(surprise[0])
+
+    def observe_judged(
+        self,
+        latent: LatentState,
+        trace: Trace | None,
+        action: np.ndarray,
+        motion: np.ndarray,
+        sight: Sight | SensorSight,
+    ) -> tuple[LatentState, float, Trace, float]:
+        """As ``observe``, and how unusual the step is; for models that have a ``novelty``.
+
+        Args:
+            latent, action, motion, sight: see :meth:`observe`.
+            trace: what this gave one step ago; None on the first.
+
+        Returns:
+            Belief, surprise in nats, trace and score now, see :func:`wm_dynamics.novelty.follow`.
+        """
+        assert self.novelty is not None, "asked of models that have one"
+        streams = _streams(sight)
+        seen = self.model.observe_closely(latent, _batch(action), _batch(motion), streams)
+        glimpse = Glimpse(_batch(action), _batch(motion), streams, seen)
+        config, ego = self.model.config, self.model.ego
+        trace, score = follow(self.novelty, trace, glimpse, ego, config)
+        return seen.latent, float(seen.surprise[0]), trace, float(score[0])
 
     def imagine(self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray) -> Imagined:
         """Roll ``actions`` (N, H, 2) out from ``latent`` and ``ego_state`` (5,)."""
@@ -115,6 +135,14 @@ class TorchBackend:
             heads={name: value.numpy() for name, value in rollout.heads.items()},
             disagreement=rollout.disagreement.numpy(),
         )
+
+
+def _streams(sight: Sight | SensorSight) -> dict[str, torch.Tensor]:
+    """Raw streams of one observation, each (1, ...)."""
+    named = sight.sensors if isinstance(sight, SensorSight) else {}
+    sensors = {name: torch.from_numpy(value)[None] for name, value in named.items()}
+    bev = torch.from_numpy(sight.bev)[None]
+    return {"bev": bev, "state": _batch(sight.state), "route": _batch(sight.route), **sensors}
 
 
 def _batch(values: np.ndarray) -> torch.Tensor:

@@ -20,6 +20,8 @@ FAR_M = 1000.0  # distance reported for a leader or a stop line that is believed
 class BlindImaginer:
     """Ego dynamics of ``model`` with neutral heads."""
 
+    novelty = None  # what it does not see cannot be unusual
+
     def __init__(self, model: WorldModel):
         self.model = model
         self.config = model.config
@@ -29,7 +31,7 @@ class BlindImaginer:
         """The wrapped model's empty belief; it never changes anything here."""
         return self.model.initial(batch)
 
-    def observe_step(self, latent: LatentState, *_) -> tuple[LatentState, torch.Tensor]:
+    def observe_step(self, latent: LatentState, *_, **__) -> tuple[LatentState, torch.Tensor]:
         """Sees nothing: the belief stays and nothing surprises."""
         return latent, torch.zeros(len(latent.deter))
 

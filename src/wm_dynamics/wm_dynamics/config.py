@@ -37,6 +37,7 @@ class CameraConfig(BaseModel):
     encoder: Literal["cnn", "vit"] = "cnn"
     features: int = Field(128, ge=8)  # of one camera
     cnn_channels: int = Field(32, ge=1)  # channels after the 4x4 patch stem
+    draw_full: bool = False  # reconstruct every pixel; else the image at half resolution
     vit_patch: int = Field(8, ge=2)  # pixels per side of a token
     vit_width: int = Field(96, ge=8)
     vit_layers: int = Field(3, ge=1)
@@ -79,6 +80,8 @@ class ModelConfig(BaseModel):
     # ... and their shapes.
     bev_channels: int = Field(6, ge=1, le=8)  # bits of one bird's-eye-view byte
     bev_size: int = Field(64, ge=32, multiple_of=32)  # pixels per side
+    bev_metres_per_px: float = Field(0.8, gt=0.0)
+    bev_ego_row: float = Field(0.78, ge=0.0, le=1.0)  # where the vehicle stands, share of height
     state_dim: int = Field(5, ge=5, le=5)  # speed/10, yaw rate, steer, accel echo, accel/5
     route_dim: int = Field(20, ge=1)  # flattened ego-frame way points
     # Latent dynamics.
@@ -100,6 +103,7 @@ class ModelConfig(BaseModel):
     vector_hidden: int = Field(128, ge=8)  # width of the state-and-route encoder
     cnn_channels: int = Field(40, ge=1)  # channels after the 4x4 patch stem
     decoder_channels: int = Field(48, ge=1)
+    forecast_channels: int = Field(0, ge=0)  # of the net that moves the last masks; 0: none
     # Ego dynamics.
     ego_hidden: int = Field(128, ge=8)
     # Time.
@@ -110,6 +114,8 @@ class ModelConfig(BaseModel):
     def _check(self) -> ModelConfig:
         if not self.streams:
             raise ValueError("the model sees nothing: switch on at least one stream")
+        if self.forecast_channels and not (self.bev and self.decode_bev):
+            raise ValueError("forecast_channels moves seen masks: it needs bev and decode_bev")
         if self.core == "block_gru" and self.deter % self.core_blocks:
             raise ValueError("core_blocks must divide deter")
         if self.core == "transformer" and self.deter % self.core_heads:
@@ -168,5 +174,19 @@ SIZES: dict[str, ModelConfig] = {
     "medium": ModelConfig(deter=256, hidden=256),
     "large": ModelConfig(
         vector_hidden=256, deter=512, hidden=384, groups=24, embed=512, cnn_channels=64
+    ),
+    # As the published "12M" Dreamers: one 64 px camera, block GRU of 2048; see training_speed.md.
+    "dreamer12m": ModelConfig(
+        bev=False,
+        decode_bev=False,
+        camera=CameraConfig(features=512, draw_full=True),
+        core="block_gru",
+        deter=2048,
+        groups=32,
+        classes=16,
+        hidden=256,
+        embed=512,
+        ensemble=1,
+        decoder_channels=48,
     ),
 }

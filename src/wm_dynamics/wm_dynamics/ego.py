@@ -53,6 +53,14 @@ class EgoNet(nn.Module):
         return torch.stack(states, 1), torch.stack(motions, 1)
 
 
+def follow(pose: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
+    """The pose (N, 3) after a motion (N, 3) in its own frame; both x, y (m), yaw (rad)."""
+    cos, sin = pose[:, 2].cos(), pose[:, 2].sin()
+    x = pose[:, 0] + cos * motion[:, 0] - sin * motion[:, 1]
+    y = pose[:, 1] + sin * motion[:, 0] + cos * motion[:, 1]
+    return torch.stack([x, y, pose[:, 2] + motion[:, 2]], -1)
+
+
 def integrate(motions: torch.Tensor) -> torch.Tensor:
     """Per-step motions (..., H, 3) -> path (..., H, 3): x, y, yaw in the frame of step 0."""
     yaw = motions[..., 2].cumsum(-1)

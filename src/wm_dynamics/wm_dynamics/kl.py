@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from wm_dynamics import ranks
 from wm_dynamics.rssm import RSSM, States
+from wm_dynamics.step_ops import scale_gradient
 
 
 def balanced_kl(
@@ -30,16 +32,16 @@ def balanced_kl(
     Returns:
         The loss, and the plain KL in nats for logging (detached), both scalars.
     """
-    kl = rssm.latent.kl
     post, valid = states.dist[:, 1:], mask[:, 1:]
-    total = valid.sum().clamp_min(1.0)
+    total = ranks.total(valid).clamp_min(1.0)
     value = plain = post.new_zeros(())
     for prior in rssm.priors:
         dist = rssm.dist(prior(states.deter[:, 1:]))
-        dynamic = (kl(post.detach(), dist) * valid).sum() / total
-        represent = (kl(post, dist.detach()) * valid).sum() / total
-        value = value + dynamics * dynamic.clamp_min(free_nats)
-        value = value + representation * represent.clamp_min(free_nats)
-        plain = plain + dynamic.detach()
+        # Both pulls have the same value and differ in whom they move and how much: one KL serves.
+        apart = rssm.latent.kl(scale_gradient(post, representation), scale_gradient(dist, dynamics))
+        nats = ranks.total(apart * valid) / total
+        pull = nats.clamp_min(free_nats)
+        value = value + pull + (dynamics + representation - 1.0) * pull.detach()
+        plain = plain + nats.detach()
     members = len(rssm.priors)
     return value / members, plain / members

@@ -12,7 +12,9 @@ from typing import Protocol
 import torch
 from torch.nn import functional as F
 
+from wm_dynamics import ranks
 from wm_dynamics.config import ModelConfig
+from wm_dynamics.step_ops import straight_through
 
 
 class Latent(Protocol):
@@ -74,12 +76,12 @@ class Categorical:
         The draw is inverse-CDF from one uniform per group, so that a backend fed with the same
         uniforms draws the same states.
         """
-        uniform = torch.rand(*dist.shape[:-1], 1, device=dist.device)
-        index = (dist.detach().cumsum(-1) < uniform).sum(-1).clamp_max(self.classes - 1)
+        uniform = ranks.uniform((*dist.shape[:-1], 1), dist.device)
+        below = dist.detach().cumsum(-1) < uniform
+        index = below.sum(-1, keepdim=True).clamp_max_(self.classes - 1)
         if greedy is not None:
-            index = torch.where(greedy[:, None], dist.argmax(-1), index)
-        onehot = F.one_hot(index, self.classes).to(dist.dtype)
-        return (onehot + dist - dist.detach()).flatten(-2)
+            index = torch.where(greedy[:, None, None], dist.argmax(-1, keepdim=True), index)
+        return straight_through(dist, index).flatten(-2)
 
     def compact(self, dist: torch.Tensor) -> torch.Tensor:
         """(..., G, C) -> (..., G) most likely classes."""
@@ -139,7 +141,7 @@ class Gaussian:
     def take(self, dist: torch.Tensor, greedy: torch.Tensor | None = None) -> torch.Tensor:
         """Sample by inverse CDF, reparametrised; rows where ``greedy`` (B,) take the mean."""
         mean, std = dist.unbind(-2)
-        uniform = torch.rand(mean.shape, device=dist.device).clamp(1e-6, 1.0 - 1e-6)
+        uniform = ranks.uniform(mean.shape, dist.device).clamp(1e-6, 1.0 - 1e-6)
         noise = torch.special.ndtri(uniform)
         if greedy is not None:
             noise = noise.masked_fill(greedy[:, None], 0.0)

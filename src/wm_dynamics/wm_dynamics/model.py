@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import nn
 
+from wm_dynamics.bev import unpack_bev
 from wm_dynamics.config import ModelConfig
 from wm_dynamics.decoder import CameraDecoder, Decoder
 from wm_dynamics.ego import SPEED_SCALE, EgoNet
 from wm_dynamics.encoder import Encoder
 from wm_dynamics.errors import UserError
+from wm_dynamics.forecast import Forecast
 from wm_dynamics.heads import HEADS, head_values
 from wm_dynamics.imagine import FastImagination
 from wm_dynamics.networks import perceptron
-from wm_dynamics.rollout import LatentState, Rollout
+from wm_dynamics.novelty import Novelty
+from wm_dynamics.rollout import LatentState, Observed, Rollout
 from wm_dynamics.rssm import RSSM, States, drive_input
+from wm_dynamics.step_linear import loop_dtype
 from wm_dynamics.streams import hide_streams, network_inputs
 
 
@@ -26,12 +31,14 @@ class WorldModel(nn.Module):
     Attributes:
         config: shapes and time step.
         metadata: provenance of the weights (data hash, metrics ...), empty when untrained.
+        novelty: what usual driving looks like to these weights, None where nobody has measured it.
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
         self.metadata: dict = {}
+        self.novelty: Novelty | None = None
         features = config.deter + config.stoch
         self.ego = EgoNet(config.ego_hidden, config.dt)
         self.encoder = Encoder(config)
@@ -41,11 +48,14 @@ class WorldModel(nn.Module):
         self.decoder: Decoder | None = None
         if config.decode_bev:
             self.decoder = Decoder(features, channels, config.bev_channels, side, side)
+        self.forecast: Forecast | None = None
+        if config.forecast_channels:
+            self.forecast = Forecast(features, config)
         self.camera_decoder: CameraDecoder | None = None
         if config.camera:
             self.camera_decoder = CameraDecoder(features, channels, config.camera)
         # Same weights, channels innermost in memory, as masks and images are delivered.
-        for part in (self.encoder, self.decoder, self.camera_decoder):
+        for part in (self.encoder, self.decoder, self.forecast, self.camera_decoder):
             if part is not None:
                 part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._fast: FastImagination | None = None
@@ -121,14 +131,33 @@ class WorldModel(nn.Module):
         """
         given = {"bev": bev, "state": state, "route": route, **sensors}
         streams = {name: value for name, value in given.items() if value is not None}
+        seen = self.observe_closely(latent, action, motion, streams)
+        return seen.latent, seen.surprise
+
+    @torch.inference_mode()
+    def observe_closely(
+        self,
+        latent: LatentState,
+        action: torch.Tensor,
+        motion: torch.Tensor,
+        streams: Mapping[str, torch.Tensor],
+    ) -> Observed:
+        """As :meth:`observe_step`, with what a measure of novelty needs besides.
+
+        Args:
+            latent, action, motion: see :meth:`observe_step`.
+            streams: those that are there, by name.
+        """
         rssm = self.rssm
         embedding = self.encoder(network_inputs(streams, self.config))
         drive = drive_input(action, motion, self._speed(streams.get("state"), motion))
         stoch = rssm.latent.flat(latent.stoch)
         deter, memory = rssm.transition(latent.deter, stoch, drive, latent.memory)
         posterior = rssm.posterior_dist(deter, embedding)
-        surprise = rssm.latent.kl(posterior, rssm.prior_mean(deter))
-        return LatentState(deter, rssm.latent.compact(posterior), memory), surprise
+        priors = torch.stack([prior(deter) for prior in rssm.priors])
+        surprise = rssm.latent.kl(posterior, rssm.latent.average(rssm.dist(priors)))
+        belief = LatentState(deter, rssm.latent.compact(posterior), memory)
+        return Observed(belief, surprise, rssm.latent.spread(priors), embedding)
 
     @torch.inference_mode()
     def perceive(self, latent: LatentState) -> dict[str, torch.Tensor]:
@@ -164,8 +193,35 @@ class WorldModel(nn.Module):
         return torch.sigmoid(self.decoder(self._features(latent)))
 
     @torch.inference_mode()
+    def draw(
+        self, beliefs: Iterable[LatentState], seen: torch.Tensor, path: torch.Tensor
+    ) -> Iterator[torch.Tensor]:
+        """Probabilities of the masks at each imagined step, H times (B, C, S/2, S/2).
+
+        Args:
+            beliefs: the H beliefs imagined, one model step apart.
+            seen: (B, S, S) uint8 bit mask or (B, C, S, S) of 0/1: the masks now.
+            path: (B, H, 3) x, y (m), yaw (rad) after each step, in the ego frame of now.
+
+        Returns:
+            As ``decode``, but as sharp as what was seen where the model has a forecast network.
+        """
+        masks = seen if seen.dim() == 4 else unpack_bev(seen, self.config.bev_channels)
+        picture = self.forecast.begin(masks.to(path.dtype)) if self.forecast else None
+        for t, belief in enumerate(beliefs):
+            if self.forecast is None or self.decoder is None or picture is None:
+                yield self.decode(belief)
+                continue
+            features = self._features(belief)
+            picture = self.forecast.step(picture, features)
+            yield torch.sigmoid(self.forecast.look(picture, path[:, t], self.decoder(features)))
+
+    @torch.inference_mode()
     def decode_cameras(self, latent: LatentState) -> dict[str, torch.Tensor]:
-        """Images the model believes its cameras see: stream name -> (B, 3, h/2, w/2) in [0, 1]."""
+        """Images the model believes its cameras see: stream name -> (B, 3, h/2, w/2) in [0, 1].
+
+        (B, 3, h, w) of a model that draws every pixel.
+        """
         if self.camera_decoder is None:
             return {}
         images = (self.camera_decoder(self._features(latent)) + 0.5).clamp(0.0, 1.0)
@@ -182,7 +238,7 @@ class WorldModel(nn.Module):
         """
         config, action = self.config, batch["action"]
         rows = action.shape[:2]
-        dtype = torch.float32 if masks is None else masks.dtype
+        dtype = loop_dtype(self.rssm.inp.weight) if masks is None else masks.dtype
         given = batch if masks is None else {**batch, "bev": masks}
         flat = {n: given[n].flatten(0, 1) for n in config.streams if n in given}
         present: dict[str, torch.Tensor] = {}

@@ -69,6 +69,23 @@ class LatentState:
 
 
 @dataclass(frozen=True)
+class Observed:
+    """What one filter step made of what was seen, for B sequences.
+
+    Attributes:
+        latent: the belief now: the mode of the posterior.
+        surprise: (B,) KL(posterior || mean prior) in nats.
+        disagreement: (B,) spread of the prior ensemble, one step ahead; 0 = agree.
+        embedding: (B, E) of the streams.
+    """
+
+    latent: LatentState
+    surprise: torch.Tensor
+    disagreement: torch.Tensor
+    embedding: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Rollout:
     """N imagined futures of H steps, all in the ego frame of the moment they start from.
 

@@ -7,12 +7,15 @@ the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from wm_dynamics import rssm_loop
 from wm_dynamics.config import ModelConfig
 from wm_dynamics.cores import TransformerCore, make_core
 from wm_dynamics.latents import make_latent
@@ -44,7 +47,7 @@ class States:
     dist: torch.Tensor
     memory: torch.Tensor | None = None
 
-    @property
+    @cached_property
     def features(self) -> torch.Tensor:
         """(B, T, D + width of stoch), the input of heads and decoders."""
         return torch.cat([self.deter, self.stoch], -1)
@@ -123,13 +126,7 @@ class RSSM(nn.Module):
         deter, stoch, memory = self.initial(len(embedding))
         if isinstance(self.cell, TransformerCore):
             return self._observe_at_once(self.cell, embedding, drive, stoch, memory)
-        states = []
-        for t in range(embedding.shape[1]):
-            deter, memory = self.transition(deter, stoch, drive[:, t], memory)
-            dist = self.posterior_dist(deter, embedding[:, t])
-            stoch = self.latent.take(dist)
-            states.append((deter, stoch, dist))
-        return States(*(torch.stack(x, 1) for x in zip(*states, strict=True)))
+        return States(*rssm_loop.observe(self, embedding, drive, deter, stoch))
 
     def _observe_at_once(
         self,
@@ -167,10 +164,22 @@ class RSSM(nn.Module):
         Returns:
             The states, without a memory.
         """
-        states = []
-        for t, member in enumerate(members):
-            deter, memory = self.transition(deter, stoch, drive[:, t], memory)
-            dist = self.dist(self.priors[member](deter))
-            stoch = self.latent.take(dist, greedy)
-            states.append((deter, stoch, dist))
-        return States(*(torch.stack(x, 1) for x in zip(*states, strict=True)))
+        loop = self.prior_loop(deter, stoch, memory, members)
+        return States(*rssm_loop.imagine(loop, self.latent, drive, members, greedy))
+
+    def prior_loop(
+        self,
+        deter: torch.Tensor,
+        stoch: torch.Tensor,
+        memory: torch.Tensor | None,
+        members: Sequence[int],
+    ) -> rssm_loop.PriorLoop | rssm_loop.PlainPriorLoop:
+        """A run of the prior for who decides the drive step by step.
+
+        Args:
+            deter, stoch, memory: where it starts, as for ``imagine``.
+            members: indices of the priors that will be asked.
+        """
+        if isinstance(self.cell, TransformerCore):
+            return rssm_loop.PlainPriorLoop(self, deter, stoch, memory)
+        return rssm_loop.PriorLoop(self, deter, stoch, members)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 import torch
 
+from wm_dynamics import ranks
 from wm_dynamics.bev import unpack_bev
 from wm_dynamics.config import ModelConfig
 from wm_dynamics.errors import UserError
@@ -63,7 +64,7 @@ def input_shape(name: str, config: ModelConfig) -> tuple[int, ...]:
 
 def image_input(image: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """(..., h, w, 3) uint8 -> (..., 3, h, w) in [-0.5, 0.5], channels innermost in memory."""
-    return (image.to(dtype) / 255.0 - 0.5).movedim(-1, -3)
+    return (image.to(dtype) / 255.0).sub_(0.5).movedim(-1, -3)
 
 
 def hide_streams(
@@ -73,8 +74,9 @@ def hide_streams(
 
     Every stream is hidden with ``probability``, but never all of a row's.
     """
-    seen = torch.rand(len(names), rows, device=device) >= probability
-    spared = torch.randint(len(names), (rows,), device=device)
+    seen = ranks.uniform((len(names), rows), device, dim=1) >= probability
+    spared = torch.randint(len(names), (ranks.count(rows),), device=device)
+    spared = spared[ranks.numbers(rows, device)]
     blind = ~seen.any(0)
     seen[spared[blind], blind.nonzero()[:, 0]] = True
     return dict(zip(names, seen, strict=True))

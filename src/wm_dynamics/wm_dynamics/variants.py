@@ -9,16 +9,19 @@ from wm_dynamics.errors import UserError
 
 CORES = ("gru", "block_gru", "transformer")
 LATENTS = ("discrete", "gaussian")
+# Pixels of a driving model's camera: wide enough for the field of view that a road needs.
+CAMERA_HEIGHT, CAMERA_WIDTH = 80, 144
+_CAMERA = {"height": CAMERA_HEIGHT, "width": CAMERA_WIDTH}
 
 # Kinds of input. "all" hides each stream in a fifth of the training windows.
 INPUTS: dict[str, dict[str, Any]] = {
     "bev": {},
-    "camera": {"bev": False, "camera": {}},
-    "camera-vit": {"bev": False, "camera": {"encoder": "vit"}},
-    "cameras-3": {"bev": False, "camera": {"names": ("front", "left", "right")}},
+    "camera": {"bev": False, "camera": _CAMERA},
+    "camera-vit": {"bev": False, "camera": {**_CAMERA, "encoder": "vit"}},
+    "cameras-3": {"bev": False, "camera": {**_CAMERA, "names": ("front", "left", "right")}},
     "lidar": {"bev": False, "lidar": {}},
     "all": {
-        "camera": {"names": ("front", "left", "right")},
+        "camera": {**_CAMERA, "names": ("front", "left", "right")},
         "lidar": {},
         "modality_dropout": 0.2,
     },

@@ -8,7 +8,7 @@ from that of frame k - stride.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,13 @@ class Filtered:
     Attributes:
         latent: the backend's latent state.
         surprise: KL(posterior || prior), nats; 0 on the first frames after a reset.
+        novelty: how unusual the frame is, see :mod:`wm_dynamics.novelty`; None for a model that
+            nobody has measured it for.
     """
 
     latent: Any
     surprise: float
+    novelty: float | None = None
 
 
 class LatentFilter:
@@ -51,6 +54,7 @@ class LatentFilter:
     def reset(self) -> None:
         """Forget everything seen so far."""
         self._latents = deque([None] * self.stride, maxlen=self.stride)
+        self._traces = deque([None] * self.stride, maxlen=self.stride)
         self._seen: deque[Observation] = deque(maxlen=self.stride)
 
     def update(self, observation: Observation) -> Filtered:
@@ -59,15 +63,25 @@ class LatentFilter:
             self.reset()
         previous = self._latents[0]
         if previous is None:
-            latent, surprise = self._backend.observe(
-                self._backend.initial(), np.zeros(2), np.zeros(3), observation
-            )
-            surprise = 0.0
+            action, motion = np.zeros(2), np.zeros(3)
+            filtered = self._observe(self._backend.initial(), action, motion, observation)
+            filtered = replace(filtered, surprise=0.0)
         else:
             recent = [*list(self._seen)[1:], observation]
             action = np.mean([[o.command.steer, o.command.accel] for o in recent], axis=0)
             motion = relative_motion(self._seen[0].pose, observation.pose)
-            latent, surprise = self._backend.observe(previous, action, motion, observation)
-        self._latents.append(latent)
+            filtered = self._observe(previous, action, motion, observation)
+        self._latents.append(filtered.latent)
         self._seen.append(observation)
-        return Filtered(latent, float(surprise))
+        return filtered
+
+    def _observe(self, latent: Any, action: np.ndarray, motion: np.ndarray, seen) -> Filtered:
+        """One step of the model."""
+        if getattr(self._backend, "novelty", None) is None:
+            latent, surprise = self._backend.observe(latent, action, motion, seen)
+            return Filtered(latent, float(surprise))
+        latent, surprise, trace, novelty = self._backend.observe_judged(
+            latent, self._traces[0], action, motion, seen
+        )
+        self._traces.append(trace)
+        return Filtered(latent, surprise, novelty)

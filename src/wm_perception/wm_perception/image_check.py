@@ -31,11 +31,16 @@ class ImageCheck:
         text: the latest problem in words, empty while the last image was fine.
     """
 
-    def __init__(self, size: tuple[int, int] | None = None):
-        """Args: size: expected (width, height); the first readable image sets it when None."""
+    def __init__(self, size: tuple[int, int] | None = None, smallest: tuple[int, int] = (1, 1)):
+        """Set up for one camera.
+
+        Args:
+            size: expected (width, height); the first readable image sets it when None.
+            smallest: (width, height) that whoever uses the images needs at least.
+        """
         self.problems: Counter[str] = Counter()
         self.text = ""
-        self._size = size
+        self._size, self._smallest = size, smallest
         self._digest: int | None = None
         self._same = 0
 
@@ -62,6 +67,9 @@ class ImageCheck:
         except MessageError as error:
             return "unreadable", str(error)
         size = (image.shape[1], image.shape[0])
+        if size[0] < self._smallest[0] or size[1] < self._smallest[1]:
+            least = "{} x {}".format(*self._smallest)
+            return "size", f"image is {size[0]} x {size[1]}, the model needs at least {least}"
         if self._size is None:
             self._size = size
         if size != self._size:

@@ -189,17 +189,3 @@ def _decoded(data, flags: int, name: str) -> np.ndarray:
     if pixels is None:
         raise MessageError(f"compressed image ({name!r}, {buffer.size} bytes) cannot be decoded")
     return pixels
-
-
-def resized(pixels: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 3) colours or (size, size) depth: the picture scaled to a square.
-
-    Colours are averaged over what a pixel covers. Depth is taken from the nearest pixel: the mean
-    of two depths is a depth where nothing is.
-    """
-    if pixels.shape[:2] == (size, size):
-        return pixels
-    nearest = pixels.ndim == 2
-    smaller = size < min(pixels.shape[:2])
-    method = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return cv2.resize(pixels, (size, size), interpolation=method)

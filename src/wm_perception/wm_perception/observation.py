@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from wm_perception.bev import BevPainter
+from wm_perception.camera_stream import CameraStream
 from wm_perception.conventions import to_ego
 from wm_perception.frame import Command, SceneFrame
 from wm_perception.route import RoutePose, RouteTracker
@@ -33,6 +35,8 @@ class Observation:
         on_route: where the ego is on its route.
         arrived: the end of the route is reached.
         reset: the frame does not follow the previous one (first frame, jump, time gap).
+        sensors: what other sensors saw, by stream: ``camera_front`` (h, w, 3) uint8 RGB. A stream
+            that is missing in this frame is not there.
     """
 
     stamp_ns: int
@@ -45,6 +49,7 @@ class Observation:
     on_route: RoutePose
     arrived: bool
     reset: bool
+    sensors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def speed_mps(self) -> float:
@@ -78,9 +83,16 @@ def is_jump(before: SceneFrame, after: SceneFrame, max_gap_s: float) -> bool:
 class Observer:
     """Turns the frames of one scene into observations."""
 
-    def __init__(self, scene: Scene, frame_dt: float = 0.1):
-        """Args: scene; frame_dt: expected seconds between frames."""
+    def __init__(self, scene: Scene, frame_dt: float = 0.1, camera: CameraStream | None = None):
+        """Set up for the first frame of a scene.
+
+        Args:
+            scene: the scene.
+            frame_dt: expected seconds between frames.
+            camera: the stream that the frames' pictures become, if any.
+        """
         self.scene = scene
+        self._camera = camera
         self._max_gap_s = 3.5 * frame_dt
         self._painter = BevPainter(scene)
         self._tracker = RouteTracker(scene.route)
@@ -108,4 +120,10 @@ class Observer:
             on_route=on_route,
             arrived=on_route.s >= self.scene.route.length_m - GOAL_M,
             reset=reset,
+            sensors=self._sensors(frame),
         )
+
+    def _sensors(self, frame: SceneFrame) -> dict[str, np.ndarray]:
+        if self._camera is None or frame.image is None:
+            return {}
+        return {self._camera.name: self._camera.fit(frame.image)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import NoReturn
 
@@ -15,6 +16,8 @@ from wm_dynamics.checkpoint import load_checkpoint
 from wm_dynamics.errors import UserError
 from wm_msgs.msg import Latent
 from wm_perception.bev import SIZE_PX
+from wm_perception.camera_feed import CameraFeed
+from wm_perception.camera_stream import CameraStream, camera_stream
 from wm_perception.conventions import quaternion_from_yaw
 from wm_perception.diagnostics import DiagnosticsPublisher
 from wm_perception.filter import Filtered, LatentFilter
@@ -30,12 +33,17 @@ from wm_perception.node_tools import (
     publisher,
     run,
     steady_timer,
+    subscription,
 )
 from wm_perception.observation import ROUTE_POINTS, STATE_NAMES, Observation, Observer
 from wm_perception.route import RoutePose
+from wm_perception.scene import Scene
 from wm_perception.sync import FrameAssembler
+from wm_perception.sync_health import HINTS
+from wm_perception.topics import topic
 
 REPORT_S = 1.0
+POLL_S = 0.01  # between two looks whether a frame has waited long enough for its picture
 
 
 class PerceptionConfig(BaseModel):
@@ -46,7 +54,11 @@ class PerceptionConfig(BaseModel):
         role_name: role name of the ego vehicle.
         frame_dt: expected seconds between frames; the model's step must be a multiple.
         threads: torch threads.
-        check_image: watch the front camera for unreadable and frozen pictures.
+        check_image: watch the front camera for unreadable and frozen pictures; a model that drives
+            by it always does.
+        image_topic: another source of the front camera's pictures than rgb_front; empty for that.
+        max_image_age_s: how much older than its frame a picture may be that a model drives by.
+        image_wait_s: how long a frame waits for its picture, s of wall time.
         require_lights: hold frames until traffic lights are known.
         objects_topic: another source of ObjectArray than /carla/objects; empty for that.
         timeout_s: silence after which a topic is reported missing.
@@ -59,13 +71,17 @@ class PerceptionConfig(BaseModel):
     frame_dt: float = Field(0.1, gt=0)
     threads: int = Field(1, ge=1)
     check_image: bool = True
+    image_topic: str = ""
+    max_image_age_s: float = Field(0.1, ge=0)
+    image_wait_s: float = Field(0.1, ge=0)
     require_lights: bool = True
     objects_topic: str = ""
     timeout_s: float = Field(1.0, gt=0)
 
 
-def warm_up(backend: TorchBackend, frames: int = 3) -> None:
+def warm_up(backend: TorchBackend, camera: CameraStream | None, frames: int = 3) -> None:
     """Run the filter on blank observations, so that the first real frame is not the slow one."""
+    sensors = {camera.name: np.zeros((camera.height, camera.width, 3), np.uint8)} if camera else {}
     latent = backend.initial()
     for index in range(frames):
         blank = Observation(
@@ -79,6 +95,7 @@ def warm_up(backend: TorchBackend, frames: int = 3) -> None:
             on_route=RoutePose(0.0, 0.0, 0.0),
             arrived=False,
             reset=False,
+            sensors=sensors,
         )
         latent, _ = backend.observe(latent, np.zeros(2), np.zeros(3), blank)
 
@@ -118,34 +135,65 @@ class PerceptionNode:
             self._filter = LatentFilter(self._backend, config.frame_dt)
         except ValueError as error:
             raise UserError(str(error)) from None
-        warm_up(self._backend)
+        self._stream = stream = camera_stream(self._backend.model.config)
+        warm_up(self._backend, stream)
         self._assembler = FrameAssembler(
             config.role_name, require_lights=config.require_lights, timeout_s=config.timeout_s
         )
         self._observer: Observer | None = None
         self._speed_mps = 0.0
+        self._camera = (
+            CameraFeed(stream, config.max_image_age_s, config.image_wait_s) if stream else None
+        )
+        self._without_reported = 0
         self._images = ImageCheck() if config.check_image else None
+        if self._camera is not None:
+            self._images = self._camera.check
         self._latents = publisher(self.node, "latent", config.role_name)
         self._diagnostics = DiagnosticsPublisher(self.node, "wm_perception", config.role_name)
-        names = {"objects": config.objects_topic} if config.objects_topic else {}
-        skip = () if config.check_image else ("image",)
+        names = {"objects": config.objects_topic, "image": config.image_topic}
+        skip = () if self._images else ("image",)
         self._input = FrameInput(self.node, config.role_name, self._feed, skip, names)
+        if self._camera is not None:
+            steady_timer(self.node, POLL_S, lambda: self._pass_on(time.monotonic()))
+            subscription(self.node, "camera_info", config.role_name, self._camera.measure)
         steady_timer(self.node, REPORT_S, self._report)
         self._log.info(f"model {config.model} ({self._backend.hash}), ready")
 
     def _feed(self, key: str, message) -> None:
+        now_s = time.monotonic()
         if key == "image":
-            self._images.check(message, self._speed_mps)
+            self._look_at(message, now_s)
             return
-        frame = self._assembler.feed(key, message, time.monotonic())
-        if frame is not None:
-            self._speed_mps = frame.ego.speed_mps
-            self._perceive(frame)
+        frame = self._assembler.feed(key, message, now_s)
+        if frame is None:
+            return
+        self._speed_mps = frame.ego.speed_mps
+        if self._camera is None:
+            self._perceive(frame, self._assembler.scene)
+            return
+        self._pass_on()  # the frame before can wait no longer
+        self._camera.hold(frame, self._assembler.scene, now_s)
+        self._pass_on(now_s)
 
-    def _perceive(self, frame: SceneFrame) -> None:
-        scene = self._assembler.scene
+    def _look_at(self, message, now_s: float) -> None:
+        if self._camera is not None:
+            self._camera.add(message, self._speed_mps)
+            self._pass_on(now_s)
+        else:
+            self._images.check(message, self._speed_mps)
+
+    def _pass_on(self, now_s: float = math.inf) -> None:
+        """Perceive the frame that waits for its picture, if it is due."""
+        due = self._camera.release(now_s)
+        # Only a model that learned to do without a stream can. Else nothing is published: the gate
+        # brakes on silence.
+        if due and (due[0].image is not None or self._backend.model.config.modality_dropout):
+            self._perceive(*due)
+
+    def _perceive(self, frame: SceneFrame, scene: Scene) -> None:
         if self._observer is None or self._observer.scene is not scene:
-            self._observer = Observer(scene, self.config.frame_dt)
+            self._observer = Observer(scene, self.config.frame_dt, self._stream)
         observation = self._observer.observe(frame)
         filtered = self._filter.update(observation)
         if not bool(torch.isfinite(filtered.latent.deter).all()):
@@ -163,9 +211,27 @@ class PerceptionNode:
             missing = [f"waiting for {health.waiting_for}"]
         self._diagnostics.add("inputs", missing, health.problems, health.texts)
         if self._images:
-            camera = [self._images.text] if self._images.text else []
-            self._diagnostics.add("camera", camera, self._images.problems)
+            lens = self._camera.lens if self._camera else ""
+            bad = [text for text in (self._images.text, lens, self._blindness()) if text]
+            self._diagnostics.add("camera", bad, self._images.problems)
         self._diagnostics.send()
+
+    def _blindness(self) -> str:
+        """What frames without a picture since the last report mean, empty when there were none."""
+        if self._camera is None or self._camera.without == self._without_reported:
+            return ""
+        count = self._camera.without - self._without_reported
+        self._without_reported = self._camera.without
+        config = self.config
+        name = config.image_topic or topic("image").name(config.role_name)
+        if self._backend.model.config.modality_dropout:
+            then = "the model does without"
+        else:
+            then = "the model cannot do without, no latent was published"
+        return (
+            f"{count} frames without a usable picture of at most {config.max_image_age_s:g} s from "
+            f"{name}: {then}; {HINTS['image'].format(role=config.role_name)}"
+        )
 
 
 def main(args: list[str] | None = None) -> NoReturn:

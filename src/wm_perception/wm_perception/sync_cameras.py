@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from wm_perception.images import picture, resized
+from wm_perception.camera_stream import fit_image
+from wm_perception.images import picture
 from wm_perception.messages import MessageError, stamp_ns
 from wm_perception.sync import TOLERANCE_NS
 
@@ -33,12 +34,12 @@ class CameraTrack:
         missing: frames that no picture was near enough for.
     """
 
-    def __init__(self, size: int, max_age_s: float):
-        """Args: size: pictures are scaled to this square; max_age_s: how old one may be."""
+    def __init__(self, height: int, width: int, max_age_s: float):
+        """Args: height, width: pictures are brought to, px; max_age_s: how old one may be."""
         self.lost: Counter[str] = Counter()
         self.text = ""
         self.missing = 0
-        self._size = size
+        self._size = (height, width)
         self._max_age_ns = int(max_age_s * 1e9) + TOLERANCE_NS
         self._shots: list[_Shot] = []
         self._blank: np.ndarray | None = None
@@ -46,9 +47,7 @@ class CameraTrack:
     @property
     def blank(self) -> np.ndarray:
         """What stands where a picture is missing: zeros, of this camera's kind."""
-        return (
-            np.zeros((self._size, self._size, 3), np.uint8) if self._blank is None else self._blank
-        )
+        return np.zeros((*self._size, 3), np.uint8) if self._blank is None else self._blank
 
     def add(self, message: Any) -> None:
         """Take one sensor_msgs/Image or CompressedImage."""
@@ -99,7 +98,7 @@ class CameraTrack:
         if shot.pixels is not None:
             return True
         try:
-            pixels = resized(picture(shot.message), self._size)
+            pixels = fit_image(picture(shot.message), *self._size)
         except MessageError as error:
             self.lost["malformed"] += 1
             self.text = str(error)

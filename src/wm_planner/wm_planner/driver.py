@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 
 from wm_dynamics.backend import TorchBackend
+from wm_dynamics.behavior_checkpoint import FOLDER, load_behavior
 from wm_dynamics.blind import BlindImaginer
 from wm_dynamics.model import WorldModel
+from wm_perception.camera_stream import CameraStream
 from wm_perception.filter import Filtered, LatentFilter
 from wm_perception.frame import Command, SceneFrame
 from wm_perception.observation import Observation, Observer
 from wm_perception.scene import Scene
+from wm_planner.actor_planner import ActorPlanner
 from wm_planner.gate import Gate, GateDecision
 from wm_planner.gate_config import GateConfig
 from wm_planner.gate_events import Odometry, Proposal, Speed
@@ -30,6 +34,25 @@ def make_backend(driver: str, model: WorldModel) -> TorchBackend:
     return TorchBackend(BlindImaginer(model) if driver == "blind" else model)
 
 
+def make_planner(
+    driver: str, backend, model_dir: Path, config: PlannerConfig
+) -> Planner | ActorPlanner:
+    """Who decides: the behaviour learned for the model ("actor"), or a search over imagination.
+
+    Args:
+        driver: one of the drivers that need a model.
+        backend: who imagines.
+        model_dir: directory of the model; its behaviour lies inside.
+        config: parameters.
+
+    Raises:
+        UserError: the model has no behaviour, or another model's.
+    """
+    if driver != "actor":
+        return Planner(backend, config)
+    return ActorPlanner(backend.model, load_behavior(model_dir / FOLDER, backend.model), config)
+
+
 class PlannerDriver:
     """Drives with a world model.
 
@@ -38,16 +61,31 @@ class PlannerDriver:
         observation: the last observation.
         filtered: the last posterior.
         gate: the last decision of the gate.
+        camera: what the model sees of a frame's picture, None when it looks at none.
     """
 
     def __init__(
-        self, backend, config: PlannerConfig | None = None, gate: GateConfig | None = None
+        self,
+        backend,
+        config: PlannerConfig | None = None,
+        gate: GateConfig | None = None,
+        camera: CameraStream | None = None,
+        planner: Planner | ActorPlanner | None = None,
     ):
-        """Args: backend that perceives and imagines; parameters of planner and gate."""
+        """Set up.
+
+        Args:
+            backend: perceives and imagines.
+            config: of the planner.
+            gate: of the gate.
+            camera: see above; frames must have a picture then.
+            planner: who decides, if not a sampling planner over ``backend``.
+        """
         self.config = config or PlannerConfig()
         self._gate_config = gate or GateConfig()
         self._filter = LatentFilter(backend, self.config.frame_dt)
-        self._planner = Planner(backend, self.config)
+        self._planner = planner or Planner(backend, self.config)
+        self.camera = camera
         self.plan: Plan | None = None
         self.observation: Observation | None = None
         self.filtered: Filtered | None = None
@@ -55,7 +93,7 @@ class PlannerDriver:
 
     def reset(self, scene: Scene, seed: int = 0) -> None:
         """Begin a route."""
-        self._observer = Observer(scene, self.config.frame_dt)
+        self._observer = Observer(scene, self.config.frame_dt, self.camera)
         self._filter.reset()
         self._planner.reset(seed)
         self._gate = Gate(self._gate_config)

@@ -22,8 +22,10 @@ class PlannerNodeConfig(PlannerConfig):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     model: str = Field(min_length=1, description="model directory, or name of a shipped model")
-    driver: Literal["planner", "blind", "untrained"] = Field(
-        "planner", description="blind: imagines only its own motion; untrained: random weights"
+    driver: Literal["planner", "actor", "blind", "untrained"] = Field(
+        "planner",
+        description="actor: the model's learned behaviour decides; blind: imagines only its own "
+        "motion; untrained: random weights",
     )
     role_name: str = Field("ego_vehicle", min_length=1, description="of the ego vehicle")
     threads: int = Field(1, ge=1, description="torch threads")

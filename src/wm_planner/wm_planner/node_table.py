@@ -44,7 +44,7 @@ class DriveOptions(BaseModel):
     source: Literal["embedded", "carla_bridge", "carla_native"] = Field(
         "embedded", description="who publishes the vehicle's topics"
     )
-    driver: Literal["planner", "blind", "untrained", "expert"] = Field(
+    driver: Literal["planner", "actor", "blind", "untrained", "expert"] = Field(
         "planner", description="who drives"
     )
     model: str = Field(DEFAULT_MODEL, description="model directory, or name of a shipped model")
@@ -248,11 +248,13 @@ def resolve_model(options: DriveOptions, work_dir: Path) -> Path | None:
     that perception and planner load the same ones.
 
     Raises:
-        UserError: there is no such model.
+        UserError: there is no such model, or it drives by a camera that is switched off.
     """
     if options.driver == "expert":
         return None
     path = model_path(options.model)
+    if options.source == "embedded" and not options.camera:
+        _refuse_camera_model(path)
     if options.driver != "untrained":
         return path
     from wm_dynamics.checkpoint import load_checkpoint, save_checkpoint
@@ -261,6 +263,16 @@ def resolve_model(options: DriveOptions, work_dir: Path) -> Path | None:
     target = work_dir / "untrained_model"
     save_checkpoint(WorldModel.untrained(load_checkpoint(path).config, seed=0), target)
     return target
+
+
+def _refuse_camera_model(path: Path) -> None:
+    from wm_dynamics.checkpoint import CONFIG, read_config
+
+    if cameras := read_config(path / CONFIG).cameras:
+        raise UserError(
+            f"the model {path} drives by {', '.join(cameras)}: leave the camera on (drop "
+            "--no-camera, or camera:=false)"
+        )
 
 
 def notes(options: DriveOptions) -> list[str]:

@@ -28,11 +28,11 @@ from wm_perception.node_tools import (
     subscription,
 )
 from wm_planner import markers
-from wm_planner.driver import make_backend
+from wm_planner.driver import make_backend, make_planner
 from wm_planner.node_config import PlannerNodeConfig
 from wm_planner.parameters import node_parameters
 from wm_planner.paths import model_path
-from wm_planner.planner import Plan, Planner
+from wm_planner.planner import Plan
 from wm_planner.planner_config import PlannerConfig
 
 REPORT_S = 1.0
@@ -112,8 +112,9 @@ class PlannerNode:
         self.node = create_node("wm_planner")
         self.config = config = node_parameters(self.node, PlannerNodeConfig)
         torch.set_num_threads(config.threads)
-        self._backend = make_backend(config.driver, load_checkpoint(model_path(config.model)))
-        self._planner = Planner(self._backend, config)
+        folder = model_path(config.model)
+        self._backend = make_backend(config.driver, load_checkpoint(folder))
+        self._planner = make_planner(config.driver, self._backend, folder, config)
         self._warm_up()
         role = config.role_name
         self._publishers = {

@@ -13,6 +13,7 @@ from wm_perception.semantics import SemanticTag
 from wm_perception.town_map import TownMap
 from wm_sim.camera_geometry import FAR_M, CameraSpec, Eye, eye_of
 from wm_sim.camera_light import headlights, lighting
+from wm_sim.camera_paint import repaint
 from wm_sim.camera_programs import Program, Programs, Value
 from wm_sim.camera_props import ego_rows, instances, no_instances
 from wm_sim.camera_scene import town_mesh
@@ -57,12 +58,14 @@ class Renderer:
     Args:
         town: the town to look at.
         scenery: what stands beside its roads.
+        paint: other colours than the town's own, see :mod:`wm_sim.camera_paint`.
 
     Raises:
         CameraUnavailable: moderngl or EGL is missing.
+        UserError: there is no such paint.
     """
 
-    def __init__(self, town: TownMap, scenery: Scenery) -> None:
+    def __init__(self, town: TownMap, scenery: Scenery, paint: str = "") -> None:
         self._town, self._scenery = town, scenery
         self._gl = make_context()
         self._gl.enable_only(self._gl.DEPTH_TEST | self._gl.CULL_FACE)
@@ -72,7 +75,7 @@ class Renderer:
         self._ground = (ground.first, ground.count)
         self._centres = np.array([tile.centre for tile in tiles])
         self._radii = np.array([tile.radius for tile in tiles])
-        self._programs = Programs(self._gl, vertices, MAX_INSTANCES)
+        self._programs = Programs(self._gl, repaint(vertices, paint), MAX_INSTANCES)
         self._targets: dict[tuple, Target] = {}
         self._view: WorldView | None = None
         self._weather = Weather()
@@ -233,6 +236,7 @@ class CameraConfig:
         z_m: above the ground.
         pitch_rad: downwards is negative.
         samples: anti-aliasing samples per pixel, 0 for none.
+        paint: other colours than the town's own, see :mod:`wm_sim.camera_paint`; empty: its own.
     """
 
     width: int = 256
@@ -242,6 +246,7 @@ class CameraConfig:
     z_m: float = 1.8
     pitch_rad: float = -0.07
     samples: int = 4
+    paint: str = ""
 
     @property
     def spec(self) -> CameraSpec:

@@ -37,7 +37,7 @@ class Senses:
         if camera is not None:
             from wm_sim.camera import Renderer
 
-            self._renderer = Renderer(town, scenery)
+            self._renderer = Renderer(town, scenery, camera.paint)
         if self.rig.sensors:
             self._suite  # noqa: B018  # refuses an impossible sensor at once
 

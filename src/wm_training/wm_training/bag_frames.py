@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from wm_dynamics.errors import UserError
+from wm_perception.camera_stream import CameraStream
 from wm_perception.frame import SceneFrame
 from wm_perception.scene import Scene
 from wm_perception.sync import STAMPED, TOLERANCE_NS, FrameAssembler
@@ -36,16 +37,24 @@ class Sources:
     Attributes:
         role: role name of the vehicle.
         renamed: topic key -> topic name, where it is not the usual one.
-        cameras: camera name -> topic name.
-        image_size: pictures are scaled to squares of so many pixels.
+        cameras: camera name -> topic name; ``{role}`` in it stands for the role name.
+        image_size: (height, width) that pictures are brought to, px.
         max_image_age_s: how much older than its frame a picture may be.
     """
 
     role: str | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     cameras: Mapping[str, str] = field(default_factory=dict)
-    image_size: int = 128
+    image_size: tuple[int, int] = (128, 128)
     max_image_age_s: float = 0.1
+
+    @staticmethod
+    def of_model(stream: CameraStream | None) -> Sources:
+        """What a model that drives by ``stream`` sees, under the usual names."""
+        if stream is None:
+            return Sources()
+        size = (stream.height, stream.width)
+        return Sources(cameras={stream.camera: topic("image").template}, image_size=size)
 
 
 @dataclass(frozen=True)
@@ -73,12 +82,15 @@ class BagFrames:
         self._path, self._sources = path, sources
         self.report = BagReport(path)
         self._names: dict[str, str] = {}
-        self._cameras = {name: key for key, name in sources.cameras.items()}
         self.tracks = {
-            name: CameraTrack(sources.image_size, sources.max_image_age_s)
+            name: CameraTrack(*sources.image_size, sources.max_image_age_s)
             for name in sources.cameras
         }
         self._survey()
+        self._topics = {
+            name: text.replace("{role}", self.report.role) for name, text in sources.cameras.items()
+        }
+        self._cameras = {text: name for name, text in self._topics.items()}
 
     def _survey(self) -> None:
         report, reader = self.report, BagReader(self._path)
@@ -193,8 +205,8 @@ class BagFrames:
         for name, track in self.tracks.items():
             track.finish()
             self.report.without_picture[name] = track.missing
-            if self._sources.cameras[name] in self.report.topics:
-                self.report.topics[self._sources.cameras[name]].dropped.update(+track.lost)
+            if self._topics[name] in self.report.topics:
+                self.report.topics[self._topics[name]].dropped.update(+track.lost)
             if track.text:
                 self.report.texts[f"camera {name}"] = track.text
         if not self.report.frames:

@@ -19,13 +19,15 @@ COMMANDS = {
     "record": "record any driver's topics into a rosbag2 (mcap)",
     "dataset": "build a training store from bags, or collect one from the simulator",
     "train": "train a world model; resumable",
+    "train behavior": "learn to drive in a world model's imagination; resumable",
+    "calibrate": "teach a trained model what usual driving looks like to it",
     "inspect": "measure a world model's imagination; a page with figures",
 }
 
 
 def usage() -> str:
     """The list of sub-commands."""
-    rows = "\n".join(f"  wm {name:<8} {text}" for name, text in COMMANDS.items())
+    rows = "\n".join(f"  wm {name:<14} {text}" for name, text in COMMANDS.items())
     return f"usage: wm COMMAND [options]\n\n{rows}\n\n`wm COMMAND --help` lists its options."
 
 
@@ -37,11 +39,12 @@ def main(argv: list[str] | None = None) -> None:
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
         sys.exit(0 if argv else 2)
-    name, rest = argv[0], argv[1:]
+    words = 2 if " ".join(argv[:2]) in COMMANDS else 1
+    name, rest = " ".join(argv[:words]), argv[words:]
     if name not in COMMANDS:
         print(f"wm: unknown command '{name}'\n\n{usage()}", file=sys.stderr)
         sys.exit(2)
-    module = importlib.import_module(f"wm_training.commands.{name}")
+    module = importlib.import_module(f"wm_training.commands.{name.replace(' ', '_')}")
     try:
         module.main(tyro.cli(module.Args, args=rest, prog=f"wm {name}"))
     except UserError as error:

@@ -6,21 +6,22 @@ real recordings. Both label frames with the same code.
 
 from __future__ import annotations
 
-import multiprocessing
-import queue
-from dataclasses import dataclass
-from multiprocessing.context import SpawnProcess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wm_dynamics.errors import UserError
+from wm_perception.camera_stream import FRONT, CameraStream
 from wm_sim.world import World
-from wm_training.drivers import Driver, make_driver
+from wm_training.drivers import Driver, make_driver, simulator_camera
 from wm_training.labels import LabelledFrame, Labeller
 from wm_training.perturbed import HABITS, PerturbedDriver
 from wm_training.store import StoreWriter
+from wm_training.store_columns import AGE, COLUMNS, IMAGE, camera_columns
+from wm_training.town_jobs import Report, run_jobs
+from wm_training.weather_split import COLLECTED
 
 FRAMES_AFTER_END = 6  # keep what a crash looks like from inside
 
@@ -82,7 +83,19 @@ MIXES = {
 
 @dataclass(frozen=True)
 class CollectJob:
-    """One town's share of the collection."""
+    """One town's share of the collection.
+
+    Attributes:
+        town: where.
+        frames: how many, at least.
+        seed: of routes, traffic and errors.
+        out: store.
+        mix: key of ``MIXES``.
+        frame_dt: s between frames.
+        model: who drives, for the mixes of a planner ...
+        driver: ... by search ("planner") or by its learned behaviour ("actor").
+        camera: also keep what the front camera sees, each episode in a weather of its own.
+    """
 
     town: str
     frames: int
@@ -91,11 +104,24 @@ class CollectJob:
     mix: str = "standard"
     frame_dt: float = 0.1
     model: Path | None = None
+    driver: str = "planner"
+    camera: bool = False
+
+    @property
+    def total(self) -> int:
+        """Units of work, for :func:`wm_training.town_jobs.run_jobs`."""
+        return self.frames
 
 
 def episode_arrays(frames: list[LabelledFrame]) -> dict[str, np.ndarray]:
-    """Columns of the training store for one episode."""
-    return {
+    """Columns of the training store for one episode; pictures where they were observed."""
+    pictures: dict[str, np.ndarray] = {}
+    if FRONT.name in frames[0].observation.sensors:
+        pictures[IMAGE + FRONT.camera] = np.stack(
+            [f.observation.sensors[FRONT.name] for f in frames]
+        )
+        pictures[AGE + FRONT.camera] = np.zeros(len(frames), np.float32)
+    return pictures | {
         "bev": np.stack([f.observation.bev for f in frames]),
         "state": np.stack([f.observation.state for f in frames]),
         "route": np.stack([f.observation.route for f in frames]),
@@ -109,10 +135,10 @@ def episode_arrays(frames: list[LabelledFrame]) -> dict[str, np.ndarray]:
 
 
 def drive_episode(
-    simulator, scene, driver, frame_dt: float, max_frames: int
+    simulator, scene, driver, frame_dt: float, max_frames: int, camera: CameraStream | None = None
 ) -> list[LabelledFrame]:
     """Drive until the end of the route, a crash, or ``max_frames``; labelled frames."""
-    labeller = Labeller(scene, frame_dt)
+    labeller = Labeller(scene, frame_dt, camera)
     frame = simulator.frame()
     labelled = [labeller.label(frame)]
     left = max_frames
@@ -127,35 +153,41 @@ def drive_episode(
     return labelled
 
 
-def collect_town(job: CollectJob, report=lambda frames: None) -> None:
+def collect_town(job: CollectJob, report: Report = lambda frames: None) -> None:
     """Fill one store with ``job.frames`` frames of one town."""
+    from wm_sim.camera import CameraConfig
     from wm_sim.routes import load_router
     from wm_sim.simulator import Simulator
 
     name_seed = [ord(letter) for letter in job.town]
     rng = np.random.default_rng([job.seed, *name_seed])
-    simulator = Simulator(job.town, frame_dt=job.frame_dt)
-    router = load_router(job.town)
+    camera = FRONT if job.camera else None
+    columns = (*COLUMNS, *camera_columns([camera.camera] if camera else []))
     mix = MIXES[job.mix]
     names, shares = list(mix.shares), np.array(list(mix.shares.values()))
     base = _planner(job) if "planner" in mix.shares else None
+    rendered = CameraConfig() if camera else simulator_camera(base)
+    simulator = Simulator(job.town, frame_dt=job.frame_dt, camera=rendered)
+    router = load_router(job.town)
     collected = 0
-    with StoreWriter(job.out, frame_dt=job.frame_dt) as writer:
+    with StoreWriter(job.out, frame_dt=job.frame_dt, columns=columns) as writer:
         while collected < job.frames:
             habit = names[rng.choice(len(names), p=shares / shares.sum())]
             traffic = int(rng.choice(mix.traffic))
             route = router.random_route(rng)
+            seed, speed_mps = int(rng.integers(1 << 30)), float(rng.uniform(0.0, mix.max_start_mps))
+            world = mix.world(rng, traffic)
+            if camera:
+                world = replace(world, weather=str(rng.choice(COLLECTED)))
             scene = simulator.start(
-                route,
-                seed=int(rng.integers(1 << 30)),
-                traffic=traffic,
-                speed_mps=float(rng.uniform(0.0, mix.max_start_mps)),
-                world=mix.world(rng, traffic),
+                route, seed=seed, traffic=traffic, speed_mps=speed_mps, world=world
             )
             driver = PerturbedDriver(HABITS[habit], rng, job.frame_dt, base)
             driver.reset(scene, seed=int(rng.integers(1 << 30)))
-            labelled = drive_episode(simulator, scene, driver, job.frame_dt, mix.max_frames)
+            labelled = drive_episode(simulator, scene, driver, job.frame_dt, mix.max_frames, camera)
             info = {"town": job.town, "traffic": traffic, "habit": habit}
+            if camera:
+                info["weather"] = world.weather
             writer.append_episode(episode_arrays(labelled), info)
             collected += len(labelled)
             report(collected)
@@ -169,53 +201,9 @@ def _planner(job: CollectJob) -> Driver:
     if job.model is None:
         raise UserError(f"mix '{job.mix}' needs a model: --model DIR")
     torch.set_num_threads(1)
-    return make_driver("planner", job.model)
+    return make_driver(job.driver, job.model)
 
 
-def _worker(job: CollectJob, reports: multiprocessing.Queue) -> None:
-    """Report how many frames there are, at the end None; or what the user has to know."""
-    try:
-        collect_town(job, lambda frames: reports.put((job.town, frames)))
-    except UserError as error:
-        reports.put((job.town, error))
-    else:
-        reports.put((job.town, None))
-
-
-def collect(jobs: list[CollectJob], processes: int = 2) -> None:
-    """Run the jobs, ``processes`` at a time (SUMO is a process-wide singleton: one process each).
-
-    Raises:
-        UserError: a store cannot be continued with these frames.
-        RuntimeError: a worker died; finished episodes stay readable.
-    """
-    context = multiprocessing.get_context("spawn")
-    reports: multiprocessing.Queue = context.Queue()
-    waiting = list(jobs)
-    running: dict[str, SpawnProcess] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f}"))
-    with Progress(*columns, TimeRemainingColumn()) as progress:
-        bars = {job.town: progress.add_task(job.town, total=job.frames) for job in jobs}
-        try:
-            while waiting or running:
-                while waiting and len(running) < processes:
-                    job = waiting.pop(0)
-                    process = context.Process(target=_worker, args=(job, reports), daemon=True)
-                    process.start()
-                    running[job.town] = process
-                try:
-                    town, frames = reports.get(timeout=1.0)
-                except queue.Empty:
-                    dead = [t for t, p in running.items() if p.exitcode not in (None, 0)]
-                    if dead:
-                        raise RuntimeError(f"collection of {dead[0]} stopped, see above") from None
-                    continue
-                if isinstance(frames, UserError):
-                    raise frames
-                if frames is None:
-                    running.pop(town).join()
-                else:
-                    progress.update(bars[town], completed=frames)
-        finally:
-            for process in running.values():
-                process.terminate()
+def collect(jobs: Sequence[CollectJob], processes: int = 2) -> None:
+    """Run the jobs, see :func:`wm_training.town_jobs.run_jobs`."""
+    run_jobs(jobs, collect_town, processes)

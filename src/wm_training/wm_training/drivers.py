@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from wm_dynamics.errors import UserError
 from wm_perception.frame import Command, SceneFrame
 from wm_perception.scene import Scene
 from wm_planner.planner_config import PlannerConfig
 
-DRIVERS = ("planner", "blind", "untrained", "expert")
+if TYPE_CHECKING:
+    from wm_sim.camera import CameraConfig
+
+DRIVERS = ("planner", "actor", "blind", "untrained", "expert")
 
 
 class Driver(Protocol):
@@ -39,6 +42,20 @@ def make_driver(name: str, model_path: Path | None, config: PlannerConfig | None
     if model_path is None:
         raise UserError(f"driver '{name}' needs a model")
     from wm_dynamics.checkpoint import load_checkpoint
-    from wm_planner.driver import PlannerDriver, make_backend
+    from wm_perception.camera_stream import camera_stream
+    from wm_planner.driver import PlannerDriver, make_backend, make_planner
 
-    return PlannerDriver(make_backend(name, load_checkpoint(model_path)), config)
+    model = load_checkpoint(model_path)
+    camera = None if name == "blind" else camera_stream(model.config)
+    backend, config = make_backend(name, model), config or PlannerConfig()
+    planner = make_planner(name, backend, model_path, config)
+    return PlannerDriver(backend, config, camera=camera, planner=planner)
+
+
+def simulator_camera(driver: Driver | None) -> CameraConfig | None:
+    """The camera that a simulator must render for a driver; None for one that looks at none."""
+    if getattr(driver, "camera", None) is None:
+        return None
+    from wm_sim.camera import CameraConfig
+
+    return CameraConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from wm_dynamics.errors import UserError
 from wm_planner.planner_config import PlannerConfig
-from wm_training.drivers import Driver, make_driver
+from wm_training.drivers import Driver, make_driver, simulator_camera
 from wm_training.scoring import RouteResult, RouteScorer
 from wm_training.suites import RouteTask
 
@@ -81,7 +82,9 @@ def run_job(job: EvalJob, report: Callable[[tuple[int, Drive]], None]) -> None:
 
     torch.set_num_threads(1)
     driver = make_driver(job.driver, job.model, job.planner)
-    simulator = Simulator(job.tasks[0][1].town, frame_dt=job.planner.frame_dt)
+    simulator = Simulator(
+        job.tasks[0][1].town, frame_dt=job.planner.frame_dt, camera=simulator_camera(driver)
+    )
     for number, task in job.tasks:
         report((number, drive_route(simulator, driver, task)))
     simulator.close()
@@ -102,6 +105,7 @@ def share_tasks(tasks: list[RouteTask], processes: int) -> list[tuple[tuple[int,
 
 def _worker(job: EvalJob, reports: multiprocessing.Queue) -> None:
     """Report every drive, then None; or what the user has to know."""
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # else Mesa starts a thread per core in each
     try:
         run_job(job, reports.put)
     except UserError as error:

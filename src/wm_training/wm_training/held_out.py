@@ -33,8 +33,8 @@ class HeldOut:
 
     def __init__(self, store: Store, model: ModelConfig, config: TrainConfig, stride: int):
         self.store, self.config, self.stride = store, config, stride
-        self.shown = validation_sampler(store, model.horizon, stride, seed=1).batch(SHOWN)
-        sampler = WindowSampler(store, config.length, stride, seed=0)
+        self.shown = validation_sampler(store, model, stride, seed=1).batch(SHOWN)
+        sampler = WindowSampler(store, config.length, stride, seed=0, streams=model.streams)
         self.batches = [sampler.batch(BATCH) for _ in range(BATCHES)]
 
     def measure(self, model: WorldModel) -> dict[str, float]:

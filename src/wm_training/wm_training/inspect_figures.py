@@ -21,7 +21,8 @@ LINES = {
 }
 
 
-def _axes(panels: int, width: float = 4.6, height: float = 3.8):
+def new_figure(panels: int, width: float = 4.6, height: float = 3.8) -> tuple[Figure, np.ndarray]:
+    """A figure with panels beside each other, each ``width`` x ``height`` inches."""
     figure = Figure(figsize=(width * panels, height), dpi=DPI, layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, panels))
     for panel in axes:
@@ -30,14 +31,15 @@ def _axes(panels: int, width: float = 4.6, height: float = 3.8):
     return figure, axes
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a PNG file; returns its path."""
     figure.savefig(path)
     return path
 
 
 def error_against_horizon(curves: dict[str, list[Estimate]], dt: float, path: Path) -> Path:
     """Path error by time, log scale, with 95 % bands. curves: name of ``LINES`` -> H estimates."""
-    figure, (axes,) = _axes(1, 6.4)
+    figure, (axes,) = new_figure(1, 6.4)
     for name, (label, colour) in LINES.items():
         known = [(i, e) for i, e in enumerate(curves[name]) if e.value is not None]
         if known:
@@ -52,12 +54,12 @@ def error_against_horizon(curves: dict[str, list[Estimate]], dt: float, path: Pa
     axes.set_ylabel("mean position error (m)")
     axes.set_title("Ego path under the true actions (bands: 95 % over episodes)", fontsize=10)
     axes.legend(frameon=False, fontsize=9)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def roc(events: dict[str, Event], path: Path) -> Path:
     """ROC curves of the events of the next 2 s."""
-    figure, axes = _axes(len(events))
+    figure, axes = new_figure(len(events))
     for panel, (name, event) in zip(axes, events.items(), strict=True):
         title = f"{name.replace('_', '-')} within 2 s"
         positives, rest = int(event.happened.sum()), int((~event.happened).sum())
@@ -79,12 +81,12 @@ def roc(events: dict[str, Event], path: Path) -> Path:
             panel.text(0.97, 0.06, text, ha="right", fontsize=9)
         panel.set(xlim=(-0.01, 1), ylim=(0, 1.01), xlabel="false alarm rate", ylabel="hit rate")
         panel.set_title(title, fontsize=10)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def calibration(events: dict[str, Event], path: Path) -> Path:
     """Reliability diagrams with Wilson intervals; the numbers are moments behind a point."""
-    figure, axes = _axes(len(events))
+    figure, axes = new_figure(len(events))
     for panel, (name, event) in zip(axes, events.items(), strict=True):
         panel.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
         error = event.calibration_error
@@ -100,14 +102,14 @@ def calibration(events: dict[str, Event], path: Path) -> Path:
         panel.set_xlabel("forecast probability")
         panel.set_ylabel("observed share")
         panel.set_title(f"{name.replace('_', '-')} within 2 s: {said}", fontsize=10)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def doubt(
     disagreement: np.ndarray, errors: dict[str, tuple[np.ndarray, float | None]], path: Path
 ) -> Path:
     """Disagreement (N,) against realised errors: axis label -> (error (N,), Spearman)."""
-    figure, axes = _axes(len(errors))
+    figure, axes = new_figure(len(errors))
     for panel, (label, (error, correlation)) in zip(axes, errors.items(), strict=True):
         known = np.isfinite(error)
         panel.scatter(disagreement[known], error[known], s=6, alpha=0.3, color=BLUE, linewidths=0)
@@ -124,7 +126,7 @@ def doubt(
             panel.set_yscale("log")
         panel.set(xlabel="ensemble disagreement", ylabel=label)
         panel.set_title(f"Spearman {said}, {int(known.sum())} moments", fontsize=10)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def latents(moments: Moments, path: Path) -> Path:
@@ -133,7 +135,7 @@ def latents(moments: Moments, path: Path) -> Path:
     _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
     place = centred @ axes[:2].T
     share = sizes[:2] ** 2 / max(float((sizes**2).sum()), 1e-12)
-    figure, panels = _axes(2)
+    figure, panels = new_figure(2)
     gap, present = (moments.labels_now[n] for n in ("leader_gap", "leader_present"))
     shown = {
         "speed (m/s)": (speeds(moments.ego), np.ones(len(gap), bool)),
@@ -147,4 +149,4 @@ def latents(moments: Moments, path: Path) -> Path:
         panel.set_xlabel(f"component 1 ({share[0]:.0%} of variance)")
         panel.set_ylabel(f"component 2 ({share[1]:.0%})")
     panels[1].set_title("grey: no leader within 25 m", fontsize=9)
-    return _save(figure, path)
+    return save_figure(figure, path)

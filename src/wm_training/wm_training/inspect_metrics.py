@@ -139,21 +139,27 @@ def overlaps(moments: Moments, name: str) -> dict[str, Estimate]:
     return result
 
 
-def event(moments: Moments, name: str) -> Event:
-    """How well an event of the next 2 s is foreseen.
+def event(moments: Moments, name: str, seconds: float = EVENT_S) -> Event:
+    """How well an event of the next 2 s, or so many, is foreseen.
 
     The probability is that of the union of independent steps. Moments at which it is already
     happening, and those whose episode ends sooner without it, are left out.
     """
-    steps = moments.step(EVENT_S) + 1
-    inside = moments.ego.inside[:, :steps]
-    happened = ((moments.labels[name][:, :steps] > 0.5) & inside).any(1)
-    use = (moments.labels_now[name] < 0.5) & (happened | inside.all(1))
+    happened, use = outcome(moments, name, seconds)
+    steps = moments.step(seconds) + 1
     chance = 1.0 - np.prod(1.0 - moments.heads[name][:, :steps].astype(float), axis=1)
     chance, happened = chance[use], happened[use]
     positives = int(happened.sum())
     calibrated = calibration_error(chance, happened) if positives >= FEWEST else None
     return Event(chance, happened, area(chance, happened, moments.episode[use]), calibrated)
+
+
+def outcome(moments: Moments, name: str, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) bool each: the event happened within so many seconds; the moment counts, as above."""
+    steps = moments.step(seconds) + 1
+    inside = moments.ego.inside[:, :steps]
+    happened = ((moments.labels[name][:, :steps] > 0.5) & inside).any(1)
+    return happened, (moments.labels_now[name] < 0.5) & (happened | inside.all(1))
 
 
 def area(score: np.ndarray, positive: np.ndarray, episode: np.ndarray) -> Estimate:

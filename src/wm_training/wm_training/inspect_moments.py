@@ -25,7 +25,6 @@ CHUNK = 128  # windows in memory at once
 IOU_SECONDS = (1, 2)
 LONGEST_S = 3.0  # how far ahead errors are given
 VEHICLE = CHANNELS.index("vehicle")
-STREAMS = {"bev", "state", "route"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,16 @@ class Moments:
     labels: dict[str, np.ndarray]
     overlap: dict[tuple[str, int], np.ndarray]
 
+    def __getitem__(self, rows: np.ndarray) -> Moments:
+        """The moments of a mask or of row numbers."""
+
+        def picked(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: part[rows] for key, part in value.items()}
+            return value[rows]
+
+        return Moments(*(picked(getattr(self, field.name)) for field in fields(self)))
+
     def step(self, second: float) -> int:
         """Index of the imagined step that ends ``second`` after the moment."""
         return round(second / self.ego.dt) - 1
@@ -95,14 +104,10 @@ def window_sampler(model: WorldModel, store: Store, full: bool = False) -> Windo
         full: the whole window must be inside the episode.
 
     Raises:
-        UserError: the model does not fit the store, or no episode is long enough.
+        UserError: the model does not fit the store, which may lack what it sees, or no episode is
+            long enough.
     """
     config = model.config
-    if set(config.streams) != STREAMS:
-        raise UserError(
-            f"wm inspect measures models that see bev, state and route; this one sees "
-            f"{', '.join(config.streams)}"
-        )
     if config.horizon * config.dt < LONGEST_S - 1e-6:
         raise UserError(
             f"the model imagines {config.horizon * config.dt:.1f} s; {LONGEST_S:.0f} are needed"
@@ -112,11 +117,14 @@ def window_sampler(model: WorldModel, store: Store, full: bool = False) -> Windo
         raise UserError(
             f"the model's step of {config.dt} s is no multiple of the data's {store.frame_dt} s"
         )
-    if store.bev[0].shape[1:] != (config.bev_size, config.bev_size):
-        raise UserError(f"the model sees masks of {config.bev_size} cells; the data's differ")
+    masks = config.bev or config.decode_bev
+    if masks and store.bev[0].shape[1:] != (config.bev_size, config.bev_size):
+        raise UserError(f"the model's masks have {config.bev_size} cells a side; the data's differ")
     length = CONTEXT + config.horizon
     least = length if full else CONTEXT + 1
-    return WindowSampler(store, length, round(stride), min_steps=least, pools={})
+    return WindowSampler(
+        store, length, round(stride), min_steps=least, pools={}, streams=config.streams
+    )
 
 
 def spread_out(count: int, wanted: int) -> np.ndarray:
@@ -154,7 +162,7 @@ def measure(model: WorldModel, store: Store, windows: int) -> Moments:
     """Filter ``CONTEXT`` steps, then imagine with the true actions, at evenly spaced moments.
 
     Args:
-        model: a model that sees masks.
+        model: whatever it sees.
         store: driving it was not trained on.
         windows: how many moments at most.
 
@@ -162,7 +170,11 @@ def measure(model: WorldModel, store: Store, windows: int) -> Moments:
         UserError: the model does not fit the store, or no episode is long enough.
     """
     sampler = window_sampler(model, store)
-    starts = sampler.starts[spread_out(len(sampler.starts), windows)]
+    return measure_at(model, sampler, sampler.starts[spread_out(len(sampler.starts), windows)])
+
+
+def measure_at(model: WorldModel, sampler: WindowSampler, starts: np.ndarray) -> Moments:
+    """The same for the windows of :func:`window_sampler` that begin at the frames ``starts``."""
     return _joined(
         [
             _measure_chunk(model, sampler, starts[i : i + CHUNK])
@@ -202,24 +214,26 @@ def _measure_chunk(model: WorldModel, sampler: WindowSampler, starts: np.ndarray
         {name: value.numpy() for name, value in rollout.heads.items()},
         {name: true[:, CONTEXT - 1, i] for i, name in enumerate(labels)},
         {name: true[:, CONTEXT:, i] for i, name in enumerate(labels)},
-        _overlaps(model, latent, batch),
+        _overlaps(model, latent, rollout.path, batch),
     )
 
 
 def _overlaps(
-    model: WorldModel, latent: LatentState, batch: dict[str, torch.Tensor]
+    model: WorldModel, latent: LatentState, path: torch.Tensor, batch: dict[str, torch.Tensor]
 ) -> dict[tuple[str, int], np.ndarray]:
     """Vehicle cells shared with the truth, see ``Moments.overlap``; empty without a decoder."""
     if model.decoder is None:
         return {}
     state, actions = batch["state"][:, CONTEXT - 1], batch["action"][:, CONTEXT:]
     wanted = {round(s / model.config.dt) - 1: s for s in IOU_SECONDS}
-    last = _vehicles(batch["bev"][:, CONTEXT - 1])
+    seen = batch["bev"][:, CONTEXT - 1]
+    last = _vehicles(seen)
     overlaps = {}
-    for t, belief in enumerate(beliefs(model, latent, state, actions)):
+    ahead = model.draw(beliefs(model, latent, state, actions), seen, path)
+    for t, drawn in enumerate(ahead):
         if t in wanted:
             truth = _vehicles(batch["bev"][:, CONTEXT + t])
-            imagined = model.decode(belief)[:, VEHICLE] > 0.5
+            imagined = drawn[:, VEHICLE] > 0.5
             overlaps["imagined", wanted[t]] = _overlap(imagined, truth)
             overlaps["copy_last", wanted[t]] = _overlap(last, truth)
     return overlaps

@@ -31,16 +31,25 @@ NAMES = {
     "ece": "calibration error of the two (the larger)",
     "disagreement_spearman": "disagreement against realised error, Spearman",
     "counterfactual": "other actions than those driven",
-    "ood_auroc": "unusual driving recognised, AUROC",
+    "ood_auroc": "disturbed observations recognised, AUROC",
 }
+TIMES = {"0s": "now", "1s": "1 s", "2s": "2 s", "3s": "3 s"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file on the page, with its caption and, if there is one, a video beside the page."""
+    """A PNG file on the page.
+
+    Attributes:
+        path: the file.
+        caption: what it shows.
+        good: what it looks like for a good model; empty where there is no such thing.
+        video: file beside the page, if there is one.
+    """
 
     path: Path
     caption: str
+    good: str = ""
     video: str = ""
 
 
@@ -76,9 +85,10 @@ def _section(section: Section) -> str:
         if picture.video:
             link = f" <a href='{html.escape(picture.video)}'>video (mp4, half speed)</a>"
         caption = html.escape(picture.caption)
+        good = f"<br><b>Good:</b> {html.escape(picture.good)}" if picture.good else ""
         parts.append(
             f"<figure><img alt='{caption}' src='data:image/png;base64,{data}'>"
-            f"<figcaption>{caption}{link}</figcaption></figure>"
+            f"<figcaption>{caption}{link}{good}</figcaption></figure>"
         )
     return "\n".join(parts)
 
@@ -94,10 +104,9 @@ def _table(result: dict) -> str:
             rows.append(_row(label, "", None, None, None, result["why"].get(name, "")))
         else:
             for key, number in value.items():
-                at = "now" if key == "0s" else key.replace("s", " s")
-                rows.append(
-                    _row(label, at, number, interval[key], count[key], "nothing to measure")
-                )
+                at = TIMES.get(key, key.replace("_", " "))
+                between, examples = (table or {} for table in (interval, count))
+                rows.append(_row(label, at, number, between.get(key), examples.get(key), "too few"))
                 label = ""
     return (
         f"<table>{''.join(rows)}</table><p class='note'>Intervals: bootstrap over episodes. "

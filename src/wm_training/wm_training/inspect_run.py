@@ -9,7 +9,7 @@ import numpy as np
 
 from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
-from wm_training import inspect_figures as figures
+from wm_training.inspect_beyond import Beyond
 from wm_training.inspect_moments import (
     Ego,
     Moments,
@@ -20,8 +20,10 @@ from wm_training.inspect_moments import (
     window_sampler,
 )
 from wm_training.inspect_page import Picture, Section, write_page
+from wm_training.inspect_sections import charts
 from wm_training.inspect_strips import scenes, strip, telling, video, worst
 from wm_training.inspect_summary import Findings, find, summary
+from wm_training.inspect_traversal import traverse
 from wm_training.store import Store
 from wm_training.validation import CONTEXT
 
@@ -31,7 +33,13 @@ WORST = 4
 
 
 def inspect(
-    model: WorldModel, store: Store, fit: Store | None, out: Path, windows: int, name: str
+    model: WorldModel,
+    store: Store,
+    fit: Store | None,
+    out: Path,
+    windows: int,
+    name: str,
+    beyond: Beyond | None = None,
 ) -> dict:
     """Measure, and write the page ``out``/index.html with its pictures and videos.
 
@@ -42,6 +50,7 @@ def inspect(
         out: folder to write to.
         windows: moments to measure at.
         name: of model and data, for the title.
+        beyond: what was measured in the simulator.
 
     Returns:
         The numbers, see :func:`wm_training.inspect_summary.summary`.
@@ -53,12 +62,9 @@ def inspect(
         raise UserError("--windows must be at least 1")
     train = None if fit is None else _driving(model, fit)
     moments = measure(model, store, windows)
-    found = find(moments, train)
+    found = find(moments, train, beyond or Beyond())
     result = summary(moments, found)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror}") from None
+    make_folder(out)
     facts = [
         f"model {model.hash}, data {store.hash}: {store.frames} frames, {len(store.bev)} episodes",
         f"{len(moments.start)} moments evenly spaced; each after {CONTEXT} observed steps of "
@@ -66,9 +72,25 @@ def inspect(
         "kinematic bicycle fitted on "
         + ("the other half of the episodes" if fit is None else f"other data ({fit.hash})"),
     ]
-    sections = [*_charts(moments, found, out), *_films(model, store, moments, found, out)]
+    sections = [
+        *charts(moments, found, out),
+        *_axes(model, moments, out),
+        *_films(model, store, moments, found, out),
+    ]
     write_page(name, facts, result, sections, out / PAGE)
     return result
+
+
+def make_folder(out: Path) -> None:
+    """The folder of the page.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error.strerror}") from None
 
 
 def _driving(model: WorldModel, store: Store) -> Ego:
@@ -78,52 +100,28 @@ def _driving(model: WorldModel, store: Store) -> Ego:
     return ego_windows(sampler.windows(starts), model.config.dt)
 
 
-def _charts(moments: Moments, found: Findings, out: Path) -> list[Section]:
-    last = found.errors["ego_error_m"][:, -1]
-    errors = {
-        "error of the imagined heads": (found.head_error, found.head_doubt),
-        "path error at the end (m)": (last, found.path_doubt),
-    }
-    horizon = figures.error_against_horizon(found.curves, moments.ego.dt, out / "horizon.png")
-    return [
-        Section("Ego path", "How far the imagined vehicle is from the true one.", [
-            Picture(horizon, "Mean position error against time ahead."),
-        ]),
-        Section(
-            "Collision and off-road",
-            "Imagined probability that it happens in one of the next 2 s, against whether it did. "
-            "Moments at which it is happening already are left out.",
-            [
-                Picture(figures.roc(found.events, out / "roc.png"), "Hit rate by false alarms."),
-                Picture(
-                    figures.calibration(found.events, out / "calibration.png"),
-                    "Observed share against forecast, with 95 % intervals; dotted: perfect. "
-                    "Numbers: moments.",
-                ),
-            ],
-        ),
-        Section(
-            "Doubt",
-            "Does the ensemble disagree where imagination goes wrong? Left: all heads, each in its "
-            "own unit, averaged over the horizon. Right: the path.",
-            [
-                Picture(
-                    figures.doubt(moments.disagreement, errors, out / "doubt.png"),
-                    "Each point is a moment.",
-                )
-            ],
-        ),
-        Section("Latents", "The belief after the observed steps, by principal components.", [
-            Picture(figures.latents(moments, out / "latents.png"), "Each point is a moment."),
-        ]),
-    ]  # fmt: skip
+def _axes(model: WorldModel, moments: Moments, out: Path) -> list[Section]:
+    """A telling moment moved along the components of the belief."""
+    row = next(iter(telling(moments).values()), 0)
+    path = traverse(model, moments, row, out / "traversal.png")
+    if path is None:
+        return []
+    picture = Picture(
+        path,
+        "One moment's belief, moved along each of the first components of all beliefs, and drawn. "
+        "Above each picture: standard deviations moved, and the quantity that goes most with the "
+        "component, as the heads read it there.",
+        "A component changes one thing (the speed, a vehicle ahead, the bend of the road) and "
+        "leaves the rest of the scene whole.",
+    )
+    return [Section("Latent traversal", "What the axes of the belief mean.", [picture])]
 
 
 def _films(
     model: WorldModel, store: Store, moments: Moments, found: Findings, out: Path
 ) -> list[Section]:
     """Strips of telling moments, and strips and videos of the worst; none without a decoder."""
-    if model.decoder is None:
+    if model.decoder is None and model.camera_decoder is None:
         return []
     sampler = window_sampler(model, store)
     chosen = telling(moments)
@@ -143,12 +141,14 @@ def _films(
         film = f"worst-{place - len(chosen)}.mp4"
         video(shown, place, out / film)
         error = found.errors["ego_error_m"][row, -1]
-        pictures.append(Picture(path, f"path error {error:.2f} m at the end ({where})", film))
+        text = f"path error {error:.2f} m at the end ({where})"
+        pictures.append(Picture(path, text, video=film))
     text = (
         "Masks around the vehicle (green): road, lane lines, route (blue), vehicles (orange; "
         "yellow: where they go in the next second), red stop lines. Below the truth: what "
         "the model believes it sees now and, framed in magenta, what it imagines. Lines in "
-        "the first column: the true path (white) and the imagined one (cyan)."
+        "the first column: the true path (white) and the imagined one (cyan). Good: each lower "
+        "picture shows what the one above it shows, vehicles as sharp as now, none of them gone."
     )
     return [
         Section("Imagination beside truth", text, pictures[: len(chosen)]),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from wm_training.inspect_beyond import Beyond
+from wm_training.inspect_doubt import Forecast, forecast_errors, spearman_by_head
 from wm_training.inspect_metrics import (
     EVENTS,
     FEWEST,
@@ -26,10 +28,7 @@ from wm_training.inspect_metrics import (
 from wm_training.inspect_moments import Ego, Moments
 
 SECONDS = (1, 2, 3)
-NOT_MEASURED = {
-    "counterfactual": "other actions than those driven need the simulator to say what they bring",
-    "ood_auroc": "needs driving that is known to be unusual beside this; one data set has no label",
-}
+COUNTERFACTUAL = ("collision_auroc", "gap_bias_m", "stop_bias_m")
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,9 @@ class Findings:
         head_error: (N,), see :func:`wm_training.inspect_metrics.head_error`.
         head_doubt, path_doubt: Spearman correlation of disagreement with that and with the path
             error at the end.
+        by_head: head -> the same with that head's error.
+        foretold: the head error as disagreement foretells it.
+        beyond: what was measured in the simulator.
     """
 
     errors: dict[str, np.ndarray]
@@ -55,9 +57,12 @@ class Findings:
     head_error: np.ndarray
     head_doubt: float | None
     path_doubt: float | None
+    by_head: dict[str, float | None]
+    foretold: Forecast | None
+    beyond: Beyond
 
 
-def find(moments: Moments, train: Ego | None) -> Findings:
+def find(moments: Moments, train: Ego | None, beyond: Beyond) -> Findings:
     """Evaluate; ``train``: driving to fit the bicycle on, see ``path_errors``."""
     errors = path_errors(moments, train)
     steps = moments.ego.path.shape[1]
@@ -79,6 +84,9 @@ def find(moments: Moments, train: Ego | None) -> Findings:
         imagined,
         spearman(moments.disagreement, imagined),
         spearman(moments.disagreement[whole], last[whole]),
+        spearman_by_head(moments),
+        forecast_errors(moments, imagined),
+        beyond,
     )
 
 
@@ -95,29 +103,63 @@ def summary(moments: Moments, found: Findings) -> dict:
     }
     tables |= found.distances | found.ious
     areas = {f"{name.replace('_', '')}_auroc": e.area for name, e in found.events.items()}
+    detection, branches = found.beyond.detection, found.beyond.counterfactual
+    if detection is not None:
+        areas["ood_auroc"] = detection.pooled
     known = [e.calibration_error for e in found.events.values() if e.calibration_error is not None]
     values: dict = {name: {k: _round(e.value) for k, e in t.items()} for name, t in tables.items()}
     values |= {name: _round(estimate.value) for name, estimate in areas.items()}
     values |= {
-        "counterfactual": dict.fromkeys(("collision_auroc", "gap_bias_m", "stop_bias_m")),
+        "counterfactual": {key: (branches or {}).get(key) for key in COUNTERFACTUAL},
         "disagreement_spearman": _round(found.head_doubt),
-        "ood_auroc": None,
         "ece": _round(max(known)) if known else None,
     }
-    intervals: dict = {name: {} for name in tables}
-    counts: dict = {name: {} for name in tables}
-    for name, table in tables.items():
-        for key, estimate in table.items():
-            intervals[name][key], counts[name][key] = _interval(estimate), estimate.count
+    values.setdefault("ood_auroc", None)
+    intervals: dict = {n: {k: _interval(e) for k, e in t.items()} for n, t in tables.items()}
+    counts: dict = {n: {k: e.count for k, e in t.items()} for n, t in tables.items()}
     intervals |= {name: _interval(estimate) for name, estimate in areas.items()}
     counts |= {name: estimate.count for name, estimate in areas.items()}
+    if branches is not None:
+        for part, name in ((intervals, "intervals"), (counts, "counts")):
+            part["counterfactual"] = {key: branches[name].get(key) for key in COUNTERFACTUAL}
     counts |= {"moments": len(moments.start), "episodes": len(np.unique(moments.episode))}
-    return values | {"intervals": intervals, "counts": counts, "why": _reasons(found, values)}
+    return values | {
+        "intervals": intervals,
+        "counts": counts,
+        "details": _details(found),
+        "why": _reasons(found, values),
+    }
+
+
+def _details(found: Findings) -> dict:
+    """What stands behind a number: by head, by event, by disturbance, by situation."""
+    details: dict = {
+        "disagreement_spearman_by_head": {n: _round(v) for n, v in found.by_head.items()},
+        "ece": {name: _round(e.calibration_error) for name, e in found.events.items()},
+    }
+    if found.beyond.counterfactual is not None:
+        details["counterfactual"] = found.beyond.counterfactual
+    detection = found.beyond.detection
+    if detection is not None:
+        details["ood"] = {
+            "threshold": _round(detection.threshold),
+            "false_alarms": _round(detection.false_alarms),
+            "auroc": {kind: _round(area.value) for kind, area in detection.areas.items()},
+            "intervals": {kind: _interval(area) for kind, area in detection.areas.items()},
+            "found": {kind: _round(detection.found(kind)) for kind in detection.disturbed},
+        }
+    return details
 
 
 def _reasons(found: Findings, values: dict) -> dict[str, str]:
     """Why a value is missing, by key."""
-    why = dict(NOT_MEASURED)
+    why = {}
+    if found.beyond.detection is None:
+        why["ood_auroc"] = found.beyond.no_detection
+    if found.beyond.counterfactual is None:
+        why["counterfactual"] = found.beyond.no_counterfactual
+    elif None in values["counterfactual"].values():
+        why["counterfactual"] = "too few branches of this kind"
     for name, result in found.events.items():
         if result.area.value is None:
             why[f"{name.replace('_', '')}_auroc"] = (

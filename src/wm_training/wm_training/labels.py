@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wm_dynamics.heads import LABELS
+from wm_perception.camera_stream import CameraStream
 from wm_perception.conventions import relative_motion
 from wm_perception.frame import SceneFrame
 from wm_perception.observation import Observation, Observer
@@ -18,6 +19,7 @@ from wm_perception.scene import Scene, leader, ran_red_light, stop_distance, tou
 FAR_M = 40.0  # distances of absent leaders and stop lines
 RED_MEMORY_S = 1.0
 OFF_ROUTE_M = 5.0
+LATERAL_COST = 0.05  # of reward, per metre beside the route and frame
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,17 @@ class LabelledFrame:
 
 def reward(progress: float, lateral: float, collision: bool, off_road: bool, red: bool) -> float:
     """Progress in metres, less what driving must not do."""
-    cost = 20.0 * collision + 0.5 * off_road + 10.0 * red + 0.05 * min(abs(lateral), 3.0)
+    cost = 20.0 * collision + 0.5 * off_road + 10.0 * red
+    cost += LATERAL_COST * min(abs(lateral), 3.0)
     return progress - cost
 
 
 class Labeller:
     """Observes and labels the frames of one scene in order."""
 
-    def __init__(self, scene: Scene, frame_dt: float = 0.1):
+    def __init__(self, scene: Scene, frame_dt: float = 0.1, camera: CameraStream | None = None):
         self._scene = scene
-        self._observer = Observer(scene, frame_dt)
+        self._observer = Observer(scene, frame_dt, camera)
         self._before: tuple[SceneFrame, Observation] | None = None
         self._red_until_ns = -1
 

@@ -4,16 +4,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 
-from wm_training.train_config import LossConfig, TrainConfig
+from wm_training.train_config import LossConfig
 
 # Of a weight's norm: lets tensors that start at zero (biases) move at all.
 ADAPTIVE_FLOOR = 1e-3
 
 
-def learning_rate(config: TrainConfig, step: int, fraction: float) -> float:
+class StepSettings(Protocol):
+    """What the settings of every kind of run say about its steps."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest."""
+
+    @property
+    def final_learning_rate(self) -> float:
+        """Fraction of it at the end of the cosine."""
+
+    @property
+    def warmup(self) -> int:
+        """Steps of linear warm-up."""
+
+    @property
+    def clip_kind(self) -> str:
+        """How gradients are shortened: "norm" or "adaptive"."""
+
+    @property
+    def clip(self) -> float:
+        """Bound of the norm of all gradients together."""
+
+    @property
+    def adaptive_clip(self) -> float:
+        """Bound of each gradient, share of the norm of its weights."""
+
+
+def learning_rate(config: StepSettings, step: int, fraction: float) -> float:
     """Linear warm-up in steps, then a cosine over the budget to the final fraction.
 
     Args:
@@ -32,7 +61,7 @@ def kl_scale(loss: LossConfig, step: int) -> float:
     return min(1.0, (step + 1) / loss.kl_anneal_steps) if loss.kl_anneal_steps else 1.0
 
 
-def clip_gradients(parameters: Sequence[torch.nn.Parameter], config: TrainConfig) -> torch.Tensor:
+def clip_gradients(parameters: Sequence[torch.nn.Parameter], config: StepSettings) -> torch.Tensor:
     """Shorten gradients in place, as ``config.clip_kind`` says.
 
     Returns:

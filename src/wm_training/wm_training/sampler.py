@@ -7,14 +7,18 @@ composition of the motions, its progress and reward their sum, its events their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
 from wm_dynamics.errors import UserError
-from wm_training.store import Store
+from wm_training.store import CAMERA, Store
+from wm_training.store_columns import LIDAR
 
+Kind = Literal["mixture", "uniform", "prioritised", "event"]  # how windows are chosen
 SUMMED = ("progress", "reward")
 ANY = ("collision", "red_violation", "near", "off_road")
 ALL = ("cont",)
@@ -66,6 +70,25 @@ def stride_columns(store: Store, stride: int) -> dict[str, np.ndarray]:
     }
 
 
+@dataclass(frozen=True)
+class Draw:
+    """Windows chosen, not yet read.
+
+    Attributes:
+        starts: (B,) first frames.
+        weight: (B,) float32 importance of each window; None where all count the same.
+    """
+
+    starts: np.ndarray
+    weight: np.ndarray | None = None
+
+    def share(self, rank: int, ranks: int) -> Draw:
+        """Share ``rank`` of ``ranks`` equal ones, in order."""
+        first, last = (len(self.starts) * r // ranks for r in (rank, rank + 1))
+        weight = None if self.weight is None else self.weight[first:last]
+        return Draw(self.starts[first:last], weight)
+
+
 class WindowSampler:
     """Draws batches of windows with a fixed mixture of events; seeded and resumable.
 
@@ -78,6 +101,12 @@ class WindowSampler:
             the rest is masked. So the end of an episode (often a collision) can be met early in a
             window, with little time to see it coming.
         pools: share of windows per event pool, see :data:`POOLS`.
+        streams: cameras and lidar the windows are to hold as well; "bev", "state" and "route" are
+            always there and may be named. A window with a step that lacks a picture is not drawn.
+
+    Raises:
+        UserError: the store lacks a stream, no episode is long enough, or no window has all its
+            pictures.
     """
 
     def __init__(
@@ -88,6 +117,7 @@ class WindowSampler:
         seed: int = 0,
         min_steps: int = 10,
         pools: Mapping[str, float] = POOLS,
+        streams: Sequence[str] = (),
     ):
         self.store, self.length, self.stride = store, length, stride
         self.rng = np.random.default_rng(seed)
@@ -102,11 +132,32 @@ class WindowSampler:
                 f"no episode is long enough: need {(min_steps - 1) * stride + stride} frames, the "
                 f"longest has {int(np.diff(store.starts).max())}"
             )
+        self.pictures = {
+            name: store.pictures(name) for name in streams if name.startswith((CAMERA, LIDAR))
+        }
+        self.ego_starts = self.starts  # the ego net learns without pictures
+        self.starts = self._with_pictures()
         events = self._events()
         self.pools = [self.starts] + [self._starts_with(events[name]) for name in pools]
         shares = np.array([1.0 - sum(pools.values()), *pools.values()])
         shares *= [len(pool) > 0 for pool in self.pools]
         self.shares = shares / shares.sum()
+
+    def _with_pictures(self) -> np.ndarray:
+        """Starts of the windows all of whose steps have a picture of every camera wanted."""
+        starts, seen = self.starts, np.ones(self.store.frames, bool)
+        for name in self.pictures:
+            if name.startswith(CAMERA):
+                seen &= ~np.isnan(self.store.ages[name.removeprefix(CAMERA)])
+        for step in range(self.length):
+            starts = starts[seen[np.minimum(starts + step * self.stride, self.last[starts])]]
+        if not len(starts):
+            raise UserError(
+                f"no window of {self.length} steps has a picture of {', '.join(self.pictures)} at "
+                f"every step: {int((~seen).sum())} of {len(seen)} frames lack one; check the "
+                "cameras' topics with `wm dataset build`, or train without them"
+            )
+        return starts
 
     def _events(self) -> dict[str, np.ndarray]:
         """(F,) bool per pool: something of it happens at this frame."""
@@ -124,18 +175,33 @@ class WindowSampler:
         end = np.minimum(self.starts + (self.length - 1) * self.stride, self.last[self.starts])
         return self.starts[count[end + 1] > count[self.starts]]
 
-    def batch(self, size: int) -> dict[str, torch.Tensor]:
-        """Draw ``size`` windows.
+    def draw(self, size: int, progress: float = 0.0) -> Draw:
+        """Choose ``size`` windows; ``progress`` is the share of the run that is over, 0 to 1."""
+        kinds = self.rng.choice(len(self.pools), size, p=self.shares)
+        starts = [self.pools[k][self.rng.integers(len(self.pools[k]))] for k in kinds]
+        return Draw(np.array(starts))
+
+    def batch(self, size: int, progress: float = 0.0) -> dict[str, torch.Tensor]:
+        """Draw and read ``size`` windows, see :meth:`read`."""
+        return self.read(self.draw(size, progress))
+
+    def read(self, draw: Draw) -> dict[str, torch.Tensor]:
+        """The windows drawn.
 
         Returns:
             "bev" (B, T, S, S) uint8 bitmask, "state" (B, T, 5), "route" (B, T, R), "action"
-            (B, T, 2), "motion" (B, T, 3), "labels" (B, T, L), "mask" (B, T) 1 inside the episode.
-            Action and motion of the first step are zero: what led there is unknown, as for a
-            filter that has just been reset.
+            (B, T, 2), "motion" (B, T, 3), "labels" (B, T, L), "mask" (B, T) 1 inside the episode,
+            "camera_<name>" (B, T, h, w, 3) uint8 and "lidar_bev" (B, T, C, S, S) if asked for,
+            "weight" (B,) if the draw has one. Action and motion of the first step are zero: what
+            led there is unknown, as for a filter that has just been reset.
         """
-        kinds = self.rng.choice(len(self.pools), size, p=self.shares)
-        starts = [self.pools[k][self.rng.integers(len(self.pools[k]))] for k in kinds]
-        return self.windows(np.array(starts))
+        batch = self.windows(draw.starts)
+        if draw.weight is not None:
+            batch["weight"] = torch.from_numpy(draw.weight)
+        return batch
+
+    def update(self, draw: Draw, losses: torch.Tensor) -> None:
+        """Learn from the windows' losses (B,) what to draw next; a fixed mixture does not."""
 
     def windows(self, starts: np.ndarray) -> dict[str, torch.Tensor]:
         """The windows that begin at the frames ``starts`` (B,)."""
@@ -143,15 +209,13 @@ class WindowSampler:
         last = self.last[starts][:, None]
         mask = index <= last
         index = np.minimum(index, last)
-        episode = self.episode[starts]
-        bev = np.stack(
-            [
-                self.store.bev[e][rows - self.store.starts[e]]
-                for e, rows in zip(episode, index, strict=True)
-            ]
-        )
+        episodes = self.episode[starts]
+        rows = index - self.store.starts[episodes][:, None]
         arrays = {
-            "bev": bev,
+            name: np.stack([parts[e][r] for e, r in zip(episodes, rows, strict=True)])
+            for name, parts in {"bev": self.store.bev, **self.pictures}.items()
+        }
+        arrays |= {
             "state": self.store.columns["state"][index],
             "route": self.store.columns["route"][index],
             "action": self.columns["action"][index],
@@ -165,7 +229,9 @@ class WindowSampler:
 
     def ego_batch(self, size: int, steps: int) -> dict[str, torch.Tensor]:
         """Uniform windows of ``steps`` + 1 model steps fully inside an episode, without images."""
-        starts = self.starts[self.starts + steps * self.stride <= self.last[self.starts]]
+        starts = self.ego_starts[
+            self.ego_starts + steps * self.stride <= self.last[self.ego_starts]
+        ]
         index = self.rng.choice(starts, size)[:, None] + np.arange(steps + 1) * self.stride
         arrays = {
             "state": self.store.columns["state"][index],
@@ -181,3 +247,28 @@ class WindowSampler:
     def restore(self, state: dict) -> None:
         """Continue exactly where :meth:`state` was taken."""
         self.rng.bit_generator.state = state
+
+
+def make_sampler(
+    kind: Kind,
+    store: Store,
+    length: int,
+    stride: int,
+    seed: int = 0,
+    streams: Sequence[str] = (),
+) -> WindowSampler:
+    """The sampler of training windows of a kind, see docs/training.md.
+
+    Args:
+        kind: "mixture" is :class:`WindowSampler`, the others are of :mod:`wm_training.replay`.
+        store, length, stride, seed, streams: as :class:`WindowSampler` has them.
+
+    Raises:
+        UserError: the store lacks a stream, no episode is long enough, or no window has all its
+            pictures.
+    """
+    if kind == "mixture":
+        return WindowSampler(store, length, stride, seed, streams=streams)
+    from wm_training.replay import ReplaySampler  # torchrl takes seconds to import
+
+    return ReplaySampler(kind, store, length, stride, seed, streams)

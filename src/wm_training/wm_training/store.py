@@ -13,6 +13,7 @@ Layout::
                      labels.npy  (F, L)   columns ``wm_dynamics.heads.LABELS``
                      image-NAME.npy (F, h, w, 3) uint8 RGB, or (F, h, w) float16 depth in metres
                      age-NAME.npy   (F,) seconds from the picture to the frame; NaN: no picture
+                     lidar_bev.npy (F, C, S, S) uint8 returns per cell and height band
 
 Frames are ``frame_dt`` seconds apart. An episode directory that the manifest does not name is
 unfinished and ignored, so a killed writer loses at most the episode it was writing.
@@ -32,18 +33,28 @@ import numpy as np
 
 from wm_dynamics.errors import UserError
 from wm_dynamics.heads import LABELS
+from wm_dynamics.streams import VECTORS
 from wm_training.store_columns import (
     AGE,
     COLUMNS,
     IMAGE,
+    LIDAR,
     cameras_of,
     checked,
     content_hash,
     digest,
 )
-from wm_training.store_manifest import FORMAT, MANIFEST, check_fit, read_episodes, read_manifest
+from wm_training.store_manifest import (
+    FORMAT,
+    MANIFEST,
+    check_fit,
+    permit_open_files,
+    read_episodes,
+    read_manifest,
+)
 
 LOCK = "writer.lock"
+CAMERA = "camera_"  # stream names of cameras begin with it
 
 
 class StoreWriter:
@@ -101,22 +112,35 @@ class StoreWriter:
             ValueError: a column is missing or malformed.
             UserError: another process writes to this store.
         """
-        names = self.manifest["columns"]
-        columns = checked(arrays, names, len(self.manifest["labels"]))
+        self.append_episodes([(arrays, info or {})])
+
+    def append_episodes(self, episodes: Sequence[tuple[Mapping[str, np.ndarray], Mapping]]) -> None:
+        """Write episodes that belong together: a store has all of them or none.
+
+        Args:
+            episodes: columns and facts of each, see :meth:`append_episode`.
+
+        Raises:
+            ValueError: a column is missing or malformed.
+            UserError: another process writes to this store.
+        """
+        names, labels = self.manifest["columns"], len(self.manifest["labels"])
+        checked_columns = [checked(arrays, names, labels) for arrays, _ in episodes]
         self._acquire()
-        name = f"episode-{len(self.manifest['episodes']):06d}"
-        folder = self.path / name
-        folder.mkdir(exist_ok=True)
-        for key in names:
-            np.save(folder / f"{key}.npy", columns[key])
-        self.manifest["episodes"].append(
-            {
-                "name": name,
-                "frames": len(columns[names[0]]),
-                "sha256": digest(columns, names),
-                "info": dict(info or {}),
-            }
-        )
+        for columns, (_, info) in zip(checked_columns, episodes, strict=True):
+            name = f"episode-{len(self.manifest['episodes']):06d}"
+            folder = self.path / name
+            folder.mkdir(exist_ok=True)
+            for key in names:
+                np.save(folder / f"{key}.npy", columns[key])
+            self.manifest["episodes"].append(
+                {
+                    "name": name,
+                    "frames": len(columns[names[0]]),
+                    "sha256": digest(columns, names),
+                    "info": dict(info),
+                }
+            )
         self.manifest["hash"] = content_hash(self.manifest["episodes"])
         self._write_manifest()
 
@@ -167,6 +191,7 @@ class Store:
         images: camera name -> one memory-mapped array of pictures per episode; cameras that all
             the stores have.
         ages: camera name -> (F,) seconds from picture to frame, NaN where there is none.
+        lidar: one memory-mapped array per episode; empty unless all the stores have it.
     """
 
     bev: list[np.ndarray]
@@ -178,6 +203,7 @@ class Store:
     infos: list[dict]
     images: dict[str, list[np.ndarray]] = field(default_factory=dict)
     ages: dict[str, np.ndarray] = field(default_factory=dict)
+    lidar: list[np.ndarray] = field(default_factory=list)
 
     @staticmethod
     def open(*paths: Path | str) -> Store:
@@ -197,10 +223,12 @@ class Store:
             for name in cameras_of(first["columns"])
             if all(IMAGE + name in manifest["columns"] for _, manifest in manifests)
         ]
-        big = ["bev", *(IMAGE + name for name in cameras)]
+        has_lidar = all(LIDAR in manifest["columns"] for _, manifest in manifests)
+        big = ["bev", *(IMAGE + name for name in cameras), *([LIDAR] if has_lidar else [])]
         parts: dict[str, list[np.ndarray]] = {
             key: [] for key in (*COLUMNS, *big, *(AGE + name for name in cameras))
         }
+        permit_open_files(len(big) * sum(len(m["episodes"]) for _, m in manifests))
         episodes = []
         for path, manifest in manifests:
             for episode, columns in read_episodes(path, manifest):
@@ -219,12 +247,31 @@ class Store:
             [episode["info"] for episode in episodes],
             {name: parts[IMAGE + name] for name in cameras},
             {name: np.concatenate(parts[AGE + name]) for name in cameras},
+            parts.get(LIDAR, []),
         )
 
     @property
     def frames(self) -> int:
         """Number of frames."""
         return int(self.starts[-1])
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Observation streams it holds, as :mod:`wm_dynamics.streams` names them."""
+        cameras = (CAMERA + name for name in self.images)
+        return ("bev", *VECTORS, *cameras, *([LIDAR] if self.lidar else []))
+
+    def pictures(self, stream: str) -> list[np.ndarray]:
+        """Per episode one memory-mapped array (F_e, ...) of a camera or the lidar.
+
+        Raises:
+            UserError: it holds no such stream.
+        """
+        if stream not in self.streams:
+            raise UserError(
+                f"the training store has no stream {stream!r}, it has {', '.join(self.streams)}"
+            )
+        return self.lidar if stream == LIDAR else self.images[stream.removeprefix(CAMERA)]
 
     def label(self, name: str) -> np.ndarray:
         """(F,) one label column."""

@@ -1,8 +1,8 @@
 """Columns of a training store: which there are, their types and shapes, and the check of both.
 
 Every store has a list of columns. The six of :data:`COLUMNS` are what the driving model learns
-from. A camera ``NAME`` adds ``image-NAME`` and ``age-NAME``. An imported episode of another program
-may hold ``observations`` and lack some of the six.
+from. A camera ``NAME`` adds ``image-NAME`` and ``age-NAME``, a lidar adds ``lidar_bev``. An
+imported episode of another program may hold ``observations`` and lack some of the six.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 COLUMNS = ("bev", "state", "route", "command", "motion", "labels")
 OBSERVATIONS = "observations"
+LIDAR = "lidar_bev"
 IMAGE, AGE = "image-", "age-"
 WIDTHS = {"state": 5, "command": 2, "motion": 3}
 _NAME = re.compile(r"[a-z]+|(image|age)-[A-Za-z_][A-Za-z0-9_]*")
@@ -33,7 +34,7 @@ def cameras_of(columns: Sequence[str]) -> list[str]:
 def known_columns(columns: Sequence[str]) -> bool:
     """Whether all of them are columns that a store may have, each once."""
     return len(set(columns)) == len(columns) and all(
-        column in (*COLUMNS, OBSERVATIONS) or ("-" in column and _NAME.fullmatch(column))
+        column in (*COLUMNS, OBSERVATIONS, LIDAR) or ("-" in column and _NAME.fullmatch(column))
         for column in columns
     )
 
@@ -71,7 +72,7 @@ def checked(
 
 
 def _dtype(key: str, array: np.ndarray) -> np.dtype:
-    if key == "bev":
+    if key in ("bev", LIDAR):
         return np.dtype(np.uint8)
     if key.startswith(IMAGE):  # colours, or metres of depth
         return np.dtype(np.uint8 if array.dtype == np.uint8 else np.float16)
@@ -84,7 +85,7 @@ def _dimensions(key: str) -> tuple[int, ...]:
     """Allowed numbers of dimensions."""
     if key == "bev":
         return (3,)
-    if key == OBSERVATIONS:
+    if key in (OBSERVATIONS, LIDAR):
         return (4,)
     if key.startswith(IMAGE):
         return (3, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from wm_training.store_columns import COLUMNS, digest, known_columns
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+OTHER_FILES = 256  # that a process has open besides the arrays of a store
 
 
 def read_manifest(path: Path) -> dict:
@@ -39,6 +41,24 @@ def read_manifest(path: Path) -> dict:
     if not known_columns(manifest["columns"]):
         raise UserError(f"{file} names columns that no store has: {manifest['columns']}")
     return manifest
+
+
+def permit_open_files(count: int) -> None:
+    """Let this process map so many arrays: a map keeps its file open, and 1,024 are usual.
+
+    Raises:
+        UserError: the system does not let it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise UserError(
+            f"{needed} files would be open at once and the system allows {hard}; raise `ulimit -Hn`"
+            " or name fewer stores"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def read_episodes(path: Path, manifest: Mapping) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:

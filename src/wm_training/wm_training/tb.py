@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +19,29 @@ class TrainingLog:
     Args:
         folder: where TensorBoard's event files go.
         console: rich console.
+        shown: scalars of training to print.
+        title: of the bar, before the first step.
     """
 
-    def __init__(self, folder: Path, console: Console):
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        console: Console,
+        shown: Sequence[str] = SHOWN,
+        title: str = "ego dynamics",
+    ):
+        self.folder, self.shown = folder, shown
         self.writer: SummaryWriter | None = None  # nothing is written before there is a number
         self.console = console
         # Where a resumed run goes on: a killed one may have recorded more, which does not count.
         self.first_step: int | None = None
         self.fraction: Callable[[], float] = lambda: 0.0  # share of the budget spent
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        self.progress = Progress(*columns, TimeRemainingColumn(), console=console)
-        self.bar = self.progress.add_task("ego dynamics", total=1.0)
+        # A slow model reports every few minutes only, and needs two reports for an estimate.
+        self.progress = Progress(
+            *columns, TimeRemainingColumn(), console=console, speed_estimate_period=1800.0
+        )
+        self.bar = self.progress.add_task(title, total=1.0)
         if console.is_terminal:
             self.progress.start()
 
@@ -41,7 +52,7 @@ class TrainingLog:
             writer.add_scalar(name if phase == "train" else f"{phase}/{name}", value, step)
         writer.flush()
         # Of a validation, all but the parts of its loss.
-        names = SHOWN if phase == "train" else [name for name in scalars if "/" not in name]
+        names = self.shown if phase == "train" else [name for name in scalars if "/" not in name]
         shown = {name: scalars[name] for name in names}
         text = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
         if phase == "train":
@@ -68,6 +79,7 @@ class TrainingLog:
 
     def close(self) -> None:
         """End the bar, flush and close the event file."""
-        self.progress.stop()
+        if self.console.is_terminal:
+            self.progress.stop()
         if self.writer is not None:
             self.writer.close()

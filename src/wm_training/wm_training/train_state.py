@@ -13,6 +13,8 @@ from torch import nn
 
 from wm_dynamics.errors import UserError
 
+CUDA_RNG = "rng_cuda"
+
 
 def save_state(
     path: Path,
@@ -21,7 +23,7 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     facts: dict,
 ) -> None:
-    """Write weights, moving average, optimiser moments, torch's random state and ``facts``.
+    """Write weights, moving average, optimiser moments, torch's random states and ``facts``.
 
     One file, moved into place when complete; ``facts`` (JSON-able) travel in its header.
     """
@@ -30,6 +32,9 @@ def save_state(
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
     tensors["rng"] = torch.get_rng_state()
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        tensors[CUDA_RNG] = torch.cuda.get_rng_state(device)
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
     draft = path.with_name(path.name + ".tmp")
     draft.write_bytes(save(tensors, metadata={"facts": json.dumps(facts)}))
@@ -66,6 +71,9 @@ def restore_state(
                 index, _, moment = name.partition(".")
                 moments.setdefault(int(index), {})[moment] = file.get_tensor(key)
         torch.set_rng_state(file.get_tensor("rng"))
+        device = next(model.parameters()).device
+        if device.type == "cuda" and CUDA_RNG in file.keys():  # noqa: SIM118
+            torch.cuda.set_rng_state(file.get_tensor(CUDA_RNG), device)
     model.load_state_dict(groups["model"])
     ema.load_state_dict(groups["ema"])
     state = optimizer.state_dict()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-import signal
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +12,23 @@ import torch
 from wm_dynamics.checkpoint import CONFIG, read_config, save_checkpoint
 from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
-from wm_dynamics.variants import variant
+from wm_training.augmentation import Augmentation
 from wm_training.checkpoints import FOLDER, BestCheckpoints
+from wm_training.devices import Devices, first_process
+from wm_training.ego_phase import fit_ego
 from wm_training.held_out import HeldOut
-from wm_training.losses import ego_loss, world_model_loss
-from wm_training.model_choice import check_fits, check_kind, fresh_model, model_facts
-from wm_training.optimiser import clip_gradients, kl_scale, learning_rate
-from wm_training.sampler import WindowSampler
+from wm_training.learner import Learner
+from wm_training.loader import Loader
+from wm_training.model_choice import (
+    check_fits,
+    check_kind,
+    choose_model,
+    fresh_model,
+    model_facts,
+)
+from wm_training.sampler import make_sampler
+from wm_training.scalar_means import ScalarMeans
+from wm_training.stopping import StopRequest
 from wm_training.store import Store
 from wm_training.train_config import TrainConfig, check_same_settings
 from wm_training.train_state import read_facts, restore_state, save_state
@@ -33,17 +39,18 @@ Show = Callable[[int, dict[str, np.ndarray]], None]  # (step, pictures)
 
 
 class Trainer:
-    """One run: owns model, moving average, optimiser, sampler and the output directory.
+    """One run: owns the learner, the windows it learns from and the output directory.
 
     The output directory holds the shippable checkpoint (moving-average weights) and, beside it,
     ``training_state.safetensors`` to continue from and, with validation data, the best checkpoints.
+    Of several processes all learn, and the first one writes, measures and reports.
 
     Args:
         config: settings.
         store: training data.
         out: output directory.
         validation: held-out data, or None.
-        device: "cpu" or "cuda".
+        devices: what to compute on.
         report: called with averaged losses; phases "ego", "train", "validation".
         show: called with the pictures of a validation.
         start: weights (and shape) to start from instead of random ones of the kind
@@ -56,43 +63,44 @@ class Trainer:
         store: Store,
         out: Path | str,
         validation: Store | None = None,
-        device: str = "cpu",
+        devices: Devices = Devices(),  # noqa: B008 (frozen)
         report: Report = lambda phase, step, scalars: None,
         start: WorldModel | None = None,
         show: Show | None = None,
     ):
-        if config.patience is not None and validation is None:
-            raise UserError("patience looks at held-out data; give some with --val")
-        if (config.steps is None) == (config.minutes is None):
-            raise UserError("give the budget either in steps or in minutes")
-        if config.length < config.loss.horizon + 3:
-            raise UserError(f"windows of {config.length} steps are too short to imagine "
-                            f"{config.loss.horizon} steps in them")  # fmt: skip
-        model_config = start.config if start else variant(config.size, config.core, config.latent)
+        _check_settings(config, validation is not None, devices)
+        model_config = start.config if start else choose_model(config, store)
         for data in (store, validation):
             if data is not None:
                 check_fits(data, model_config)
         self.config, self.store, self.show = config, store, show
-        self.out, self.device, self.report = Path(out), torch.device(device), report
-        torch.manual_seed(config.seed)
-        self.stride = round(model_config.dt / store.frame_dt)
-        self.columns = {name: i for i, name in enumerate(store.labels)}
-        self.sampler = WindowSampler(store, config.length, self.stride, config.seed)
-        self.held_out: HeldOut | None = None
-        if validation is not None:
-            self.held_out = HeldOut(validation, model_config, config, self.stride)
-        self.model = start or fresh_model(model_config, config.seed, store)
-        self.model.to(self.device).train()
-        self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
-        # The ego net has its own phase and optimiser.
-        self.learned = [p for n, p in self.model.named_parameters() if not n.startswith("ego.")]
-        self.optimizer = torch.optim.AdamW(
-            self.learned, config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
+        self.out, self.report = Path(out), report
+        stride = round(model_config.dt / store.frame_dt)
+        columns = {name: i for i, name in enumerate(store.labels)}
+        self.sampler = make_sampler(
+            config.sampler, store, config.length, stride, config.seed, model_config.streams
         )
+        self.held_out: HeldOut | None = None
+        if validation is not None and first_process():
+            self.held_out = HeldOut(validation, model_config, config, stride)
+        # Data that does not do is refused before there are other processes.
+        self.fabric = devices.start(config.precision)
+        self.leads = self.fabric.is_global_zero
+        torch.manual_seed(config.seed)
+        rank, ranks = self.fabric.global_rank, self.fabric.world_size
+        augmentation = Augmentation(
+            config.augment, model_config, columns, stride, (config.seed, rank)
+        )
+        self.loader = Loader(
+            self.sampler, config.batch, prepare=augmentation, rank=rank, ranks=ranks
+        )
+        model = start or fresh_model(model_config, config.seed, store)
+        self.learner = Learner(model, config, columns, self.fabric)
+        self.model, self.ema = self.learner.model, self.learner.ema
         self.step, self.elapsed_s = 0, 0.0
         self.best = BestCheckpoints(self.out / FOLDER, config.keep)
-        self.ego_trained = False
-        self.stop_requested = False
+        self.ego_trained = bool(config.learn) and "ego" not in config.learn
+        self.stop = StopRequest()
         self._validated: tuple[int, dict[str, float]] = (-1, {})  # last step measured, its metrics
 
     @classmethod
@@ -125,13 +133,19 @@ class Trainer:
             raise UserError(f"{out} was trained on other data (hash {facts['data_hash']}, "
                             f"these stores {store.hash}); give the same stores")  # fmt: skip
         trainer = cls(TrainConfig.model_validate(config), store, out, start=model, **kwargs)
-        restore_state(path, trainer.model, trainer.ema, trainer.optimizer)
-        trainer.sampler.restore(facts["sampler"])
-        if "best" in facts:  # absent in runs begun before there were such checkpoints
-            trainer.best.restore(facts["best"])
-        trainer.step, trainer.elapsed_s = facts["step"], facts["elapsed_s"]
-        trainer.ego_trained = True
+        trainer._restore(path, facts)
         return trainer
+
+    def _restore(self, path: Path, facts: dict) -> None:
+        """Put back what :meth:`save` wrote."""
+        learner = self.learner
+        restore_state(path, learner.model, learner.ema, learner.optimizer)
+        self.fabric.strategy.precision.load_state_dict(facts.get("loss_scale", {}))
+        self.loader.restore(facts["sampler"])
+        if "best" in facts:  # absent in runs begun before there were such checkpoints
+            self.best.restore(facts["best"])
+        self.step, self.elapsed_s = facts["step"], facts["elapsed_s"]
+        self.ego_trained = True
 
     # ------------------------------------------------------------------ the run
 
@@ -142,33 +156,29 @@ class Trainer:
             Validation metrics (empty without validation data or when stopped early).
         """
         self.out.mkdir(parents=True, exist_ok=True)
-        with self._interruptible():
+        with self.stop.listening():
             if not self.ego_trained:
                 self._fit_ego()
+            self.learner.begin()
             saved = time.monotonic()
-            sums: dict[str, torch.Tensor | float] = defaultdict(float)
-            window_start, window_steps = time.monotonic(), 0
-            while not (self.stop_requested or self.done or self.step == until):
+            log = ScalarMeans(self.config.batch * self.config.length, self.loader)
+            while not (self._over() or self.step == until):
                 begin = time.monotonic()
-                for name, value in self._train_step().items():
-                    sums[name] = sums[name] + value
+                log.add(self._train_step())
                 self.elapsed_s += time.monotonic() - begin
-                window_steps += 1
-                if window_steps == self.config.log_every:
-                    took = time.monotonic() - window_start
-                    frames = window_steps * self.config.batch * self.config.length
-                    scalars = {k: float(v) / window_steps for k, v in sums.items()}
-                    self.report("train", self.step, scalars | {"frames_per_s": frames / took})
-                    sums.clear()
-                    window_start, window_steps = time.monotonic(), 0
+                if log.steps == self.config.log_every:
+                    scalars = log.take()
+                    if self.leads:
+                        self.report("train", self.step, scalars)
                 every = self.config.validate_every
                 due = every is not None and self.step % every == 0
-                if due or time.monotonic() - saved > self.config.save_every_s:
+                if self.leads and (due or time.monotonic() - saved > self.config.save_every_s):
                     # By the clock only where no steps are given: patience is to be reproducible.
                     self.save(self._validate() if due or every is None else {})
                     saved = time.monotonic()
         metrics = self._validate() if self.done else {}
-        self.save(metrics)
+        if self.leads:
+            self.save(metrics)
         return metrics
 
     @property
@@ -189,65 +199,51 @@ class Trainer:
     def save(self, metrics: dict[str, float]) -> None:
         """Write the checkpoint (moving average) and the state to continue from."""
         self._write_model(self.out, metrics)
+        learner = self.learner
         facts = {
             "config": self.config.model_dump(),
             "model": model_facts(self.model),
             "data_hash": self.store.hash,
-            "sampler": self.sampler.state(),
+            "sampler": self.loader.state(),
+            "loss_scale": self.fabric.strategy.precision.state_dict(),
             "best": self.best.state(),
             "step": self.step,
             "elapsed_s": self.elapsed_s,
         }
-        save_state(self.out / STATE_FILE, self.model, self.ema, self.optimizer, facts)
+        save_state(self.out / STATE_FILE, learner.model, learner.ema, learner.optimizer, facts)
 
     # ------------------------------------------------------------------ parts
 
+    def _over(self) -> bool:
+        """Whether to stop; the first process' clock and losses decide for all."""
+        over = self.stop.made or self.done
+        if self.fabric.world_size > 1:
+            over, self.elapsed_s = self.fabric.broadcast((over, self.elapsed_s))
+        return over
+
     def _fit_ego(self) -> None:
-        """Phase 1: the ego net, in float32, with its own learning-rate schedule."""
-        config, ego = self.config, self.model.ego
-        optimizer = torch.optim.Adam(ego.parameters(), config.ego_learning_rate)
-        for step in range(config.ego_steps):
-            if self.stop_requested:
-                raise UserError("stopped before the ego dynamics were learned; nothing was saved")
-            optimizer.param_groups[0]["lr"] = config.ego_learning_rate * max(
-                0.02, 1.0 - step / config.ego_steps
-            )
-            batch = self._to_device(self.sampler.ego_batch(config.ego_batch, config.ego_horizon))
-            loss = ego_loss(ego, batch)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if (step + 1) % 200 == 0 or step + 1 == config.ego_steps:
-                self.report("ego", step + 1, {"ego_loss": loss.item()})
-        self.ema.ego.load_state_dict(ego.state_dict())
+        """Phase 1."""
+
+        def report(step: int, scalars: dict[str, float]) -> None:
+            if self.leads:
+                self.report("ego", step, scalars)
+
+        fit_ego(self.model.ego, self.sampler, self.config, report, self.stop)
+        self.ema.ego.load_state_dict(self.model.ego.state_dict())
         self.ego_trained = True
 
     def _train_step(self) -> dict[str, torch.Tensor]:
         """One optimiser step of phase 2; returns the loss parts."""
-        config = self.config
-        rate = learning_rate(config, self.step, self.fraction)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        batch = self._to_device(self.sampler.batch(config.batch))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
-            scale = kl_scale(config.loss, self.step)
-            loss, parts = world_model_loss(self.model, batch, self.columns, config.loss, scale)
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"training diverged: the loss is not finite at step {self.step}; {self.out} still "
-                "holds the last save, continue from it with --resume"
-            )
-        self.optimizer.zero_grad()
-        loss.backward()
-        parts["learning_rate"] = torch.tensor(rate)
-        parts["grad_norm"] = clip_gradients(self.learned, config)
-        self.optimizer.step()
+        batch = self.loader.next(self.fraction)
+        try:
+            parts = self.learner.step(batch, self.step, self.fraction)
+        except FloatingPointError as error:
+            raise UserError(f"training diverged: {error}; {self.out} still holds the last save, "
+                            "continue from it with --resume") from None  # fmt: skip
         self.step += 1
-        decay = min(config.ema, self.step / (self.step + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.ema.parameters()), list(self.model.parameters()), 1.0 - decay
-            )
+        losses = parts.pop("window_loss", None)
+        if losses is not None:
+            self.loader.update(losses)
         return parts
 
     def _write_model(self, path: Path, metrics: dict[str, float]) -> None:
@@ -276,22 +272,16 @@ class Trainer:
         self._validated = (self.step, metrics)
         return metrics
 
-    def _to_device(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return {key: value.to(self.device) for key, value in batch.items()}
 
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM ask for a stop after the current step instead of raising."""
-
-        def request(signum, frame) -> None:
-            self.stop_requested = True
-
-        try:
-            before = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not the main thread: the caller handles signals
-            before = {}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+def _check_settings(config: TrainConfig, validated: bool, devices: Devices) -> None:
+    """Refuse settings that do not go together."""
+    if config.patience is not None and not validated:
+        raise UserError("patience looks at held-out data; give some with --val")
+    if (config.steps is None) == (config.minutes is None):
+        raise UserError("give the budget either in steps or in minutes")
+    if config.length < config.loss.horizon + 3:
+        raise UserError(f"windows of {config.length} steps are too short to imagine "
+                        f"{config.loss.horizon} steps in them")  # fmt: skip
+    if config.batch % devices.count:
+        raise UserError(f"{devices.count} processes cannot have equal shares of {config.batch} "
+                        "windows; choose another --batch or --devices")  # fmt: skip

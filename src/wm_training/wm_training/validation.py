@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from wm_dynamics.config import ModelConfig
 from wm_dynamics.ego import SPEED_SCALE, integrate
 from wm_dynamics.model import WorldModel
 from wm_dynamics.rollout import LatentState, Rollout
@@ -28,14 +29,16 @@ def auroc(scores: np.ndarray, positive: np.ndarray) -> float | None:
     return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * rest))
 
 
-def validation_sampler(store: Store, horizon: int, stride: int, seed: int = 0) -> WindowSampler:
-    """Windows of ``CONTEXT`` + ``horizon`` steps, all inside an episode.
+def validation_sampler(
+    store: Store, model: ModelConfig, stride: int, seed: int = 0
+) -> WindowSampler:
+    """Windows of ``CONTEXT`` steps and the model's horizon, inside an episode, with its streams.
 
     Raises:
-        UserError: no episode is that long.
+        UserError: no episode is that long, or a stream is missing.
     """
-    length = CONTEXT + horizon
-    return WindowSampler(store, length, stride, seed, length, VALIDATION_POOLS)
+    length = CONTEXT + model.horizon
+    return WindowSampler(store, length, stride, seed, length, VALIDATION_POOLS, model.streams)
 
 
 @torch.inference_mode()
@@ -51,7 +54,7 @@ def validate(
         filtering, ``_3s`` imagined. AUROCs are over all imagined steps.
     """
     device = next(model.parameters()).device
-    sampler = validation_sampler(store, model.config.horizon, stride, seed)
+    sampler = validation_sampler(store, model.config, stride, seed)
     batch = {key: x.to(device) for key, x in sampler.batch(windows).items()}
     latent = filter_context(model, batch)
     state = batch["state"][:, CONTEXT - 1]
@@ -69,15 +72,11 @@ def validate(
 
 def filter_context(model: WorldModel, batch: dict[str, torch.Tensor]) -> LatentState:
     """The posterior after the first ``CONTEXT`` steps of windows (B, T, ...)."""
-    latent = model.initial(len(batch["bev"]))
+    latent = model.initial(len(batch["action"]))
     for t in range(CONTEXT):
+        streams = {name: batch[name][:, t] for name in model.config.streams if name in batch}
         latent, _ = model.observe_step(
-            latent,
-            batch["action"][:, t],
-            batch["motion"][:, t],
-            batch["bev"][:, t],
-            batch["state"][:, t],
-            batch["route"][:, t],
+            latent, batch["action"][:, t], batch["motion"][:, t], **streams
         )
     return latent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -11,6 +12,7 @@ import tyro
 from rich.console import Console
 
 from wm_dynamics.errors import UserError
+from wm_training.commands.counterfactual import Counterfactual, counterfactual
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,9 @@ class Recorded:
     """Topics with other names than usual, as KEY=NAME (odometry=/ego/odom)."""
     cameras: tuple[str, ...] = ()
     """Topics of raw or compressed pictures, as NAME=TOPIC (front=/carla/hero/rgb_front/image)."""
-    image_size: int = 128
-    """Pictures are scaled to squares of so many pixels."""
+    image_size: str = "128"
+    """Pixels of the stored pictures, WIDTHxHEIGHT or the side of a square; their middle is kept.
+    What driving models read: 144x80."""
     max_image_age: float = 0.1
     """How much older than its frame a picture may be, s; it is never newer."""
     frame_dt: float | None = None
@@ -86,6 +89,8 @@ class Collect:
     now and then)."""
     model: str | None = None
     """Model directory or name, for the mixes of a planner."""
+    camera: bool = False
+    """Keep what the front camera sees too, every episode in a weather of its own."""
     seed: int = 0
     """Seed of routes, traffic and errors."""
     out: Path = Path("data/collected")
@@ -107,12 +112,13 @@ class Info:
 @tyro.conf.configure(tyro.conf.OmitArgPrefixes)
 @dataclass(frozen=True)
 class Args:
-    """Training stores: build, check, collect, export, import, info."""
+    """Training stores: build, check, collect, counterfactual, export, import, info."""
 
     action: (
         Annotated[Build, tyro.conf.subcommand("build", prefix_name=False)]
         | Annotated[Check, tyro.conf.subcommand("check", prefix_name=False)]
         | Annotated[Collect, tyro.conf.subcommand("collect", prefix_name=False)]
+        | Annotated[Counterfactual, tyro.conf.subcommand("counterfactual", prefix_name=False)]
         | Annotated[Export, tyro.conf.subcommand("export", prefix_name=False)]
         | Annotated[Import, tyro.conf.subcommand("import", prefix_name=False)]
         | Annotated[Info, tyro.conf.subcommand("info", prefix_name=False)]
@@ -128,6 +134,8 @@ def main(args: Args) -> None:
             build(action, None)
         case Collect() as action:
             collect(action)
+        case Counterfactual() as action:
+            counterfactual(action)
         case Export() as action:
             export(action)
         case Import() as action:
@@ -150,12 +158,22 @@ def build(args: Recorded, out: Path | None) -> None:
     cameras = _pairs("--cameras", args.cameras)
     if not all(name.isidentifier() for name in cameras):
         raise UserError("--cameras: a name becomes part of a file's, use letters, digits and _")
-    if args.image_size < 1 or not args.max_image_age >= 0.0:
-        raise UserError("--image-size must be at least 1 and --max-image-age at least 0")
+    if not args.max_image_age >= 0.0:
+        raise UserError("--max-image-age must be at least 0")
     if args.frame_dt is not None and not 0.0 < args.frame_dt < inf:
         raise UserError("--frame-dt must be a positive number of seconds")
-    sources = Sources(args.role_name, renamed, cameras, args.image_size, args.max_image_age)
+    size = _image_size(args.image_size)
+    sources = Sources(args.role_name, renamed, cameras, size, args.max_image_age)
     build_store(args.bags, out, BuildOptions(sources, args.frame_dt), Console(), args.json)
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    """``144x80`` or ``128`` -> (height, width)."""
+    match = re.fullmatch(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?", text)
+    if match is None:
+        raise UserError(f"--image-size takes WIDTHxHEIGHT or a number of pixels, not '{text}'")
+    width, height = match[1], match[2] or match[1]
+    return int(height), int(width)
 
 
 def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
@@ -181,7 +199,9 @@ def collect(args: Collect) -> None:
         raise UserError("the mixes of a planner need --model, and no other mix takes one")
     model = model_path(args.model) if args.model else None
     jobs = [
-        CollectJob(t, args.frames, args.seed, args.out / t, args.mix, model=model)
+        CollectJob(
+            t, args.frames, args.seed, args.out / t, args.mix, model=model, camera=args.camera
+        )
         for t in args.towns
     ]
     run(jobs, args.processes)

@@ -40,7 +40,8 @@ class Args(WorldOptions):
     time_limit_s: float = TIME_LIMIT_S
     """Simulated seconds after which a route ends as "timeout"."""
     driver: str = "planner"
-    """planner, blind (knows only its own motion), untrained (random weights) or expert."""
+    """planner, actor (the behaviour learned in the model, no search), blind (knows only its own
+    motion), untrained (random weights) or expert."""
     model: str = DEFAULT_MODEL
     """Model directory, or the name of a shipped model."""
     source: str = "embedded"

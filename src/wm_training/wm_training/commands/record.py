@@ -27,7 +27,7 @@ class Args:
     source: str = "embedded"
     """Who publishes the topics: embedded, carla_bridge or carla_native."""
     driver: str = "expert"
-    """expert, planner, blind, untrained, or none (somebody else drives)."""
+    """expert, planner, actor, blind, untrained, or none (somebody else drives)."""
     town: str = "train01"
     """Town of the embedded simulator."""
     routes: int = 3

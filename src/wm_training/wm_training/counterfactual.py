@@ -1,0 +1,277 @@
+"""Same situation, other actions: the simulator forked where it matters what the ego does next.
+
+A drive is interrupted where a situation is met; from there the world is driven on in eight ways,
+each in a forked copy, and then the drive goes on as if nothing had been. Each branch becomes an
+episode of a training store: the common history, then what came of the actions. See
+docs/counterfactuals.md.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from wm_dynamics.errors import UserError
+from wm_perception.frame import Command, SceneFrame
+from wm_perception.route import RouteTracker
+from wm_sim.expert import Expert, ExpertStyle
+from wm_sim.fork import BranchFailed, in_fork
+from wm_sim.simulator import Simulator
+from wm_training.collect import FRAMES_AFTER_END, episode_arrays
+from wm_training.counterfactual_actions import WAYS, plan
+from wm_training.counterfactual_drives import begin_drive, longest
+from wm_training.labels import OFF_ROUTE_M, LabelledFrame, Labeller
+from wm_training.situations import Quota, green, kinds_now, quota
+from wm_training.store import StoreWriter
+from wm_training.town_jobs import Report, run_jobs
+
+HISTORY_S = 2.2  # before the fork: enough to fill a model's memory
+BRANCH_S = 3.2  # after it: a horizon of 3 s, and a step
+STEP_S = 0.2  # an action is held as long as a step of the model
+LOOK_FRAMES = 3  # a situation lasts longer
+SPACING_S, STANDING_SPACING_S = 3.0, 8.0  # between situations of one drive
+STANDING_MPS = 0.5
+GREEN_LEFT_S, LOOK_EVERY_S = 2.5, 1.0  # a green that ends so soon is a situation; when to look
+ROUTE_LEFT_M = 40.0  # a branch must not come to the end of the route
+DRIVES_PER_SITUATION = 4  # a town that needs more has none of what is looked for
+
+
+@dataclass(frozen=True)
+class CounterfactualJob:
+    """One town's share.
+
+    Attributes:
+        town: where.
+        situations: how many, each driven on in all of ``WAYS``.
+        seed: of everything.
+        out: store; one that exists is continued.
+        frame_dt: s between frames.
+    """
+
+    town: str
+    situations: int
+    seed: int
+    out: Path
+    frame_dt: float = 0.1
+
+    @property
+    def total(self) -> int:
+        """Units of work, for :func:`wm_training.town_jobs.run_jobs`."""
+        return self.situations
+
+    def rng(self, *stream: int) -> np.random.Generator:
+        """Generator of one part of the job."""
+        return np.random.default_rng([self.seed, *map(ord, self.town), *stream])
+
+    def frames(self, seconds: float) -> int:
+        """Seconds as frames."""
+        return round(seconds / self.frame_dt)
+
+
+@dataclass
+class Found:
+    """What the store holds already: a drive that was interrupted is driven again, and skips it.
+
+    Attributes:
+        kinds: of the situations of all drives before the present one.
+        drive: number of the present drive.
+        frames: at which the present drive had situations that are in the store.
+        situations: in the store.
+    """
+
+    kinds: list[str] = field(default_factory=list)
+    drive: int = 0
+    frames: list[int] = field(default_factory=list)
+    situations: int = 0
+
+    @staticmethod
+    def read(job: CounterfactualJob, episodes: Sequence[Mapping]) -> Found:
+        """From the episodes of a store.
+
+        Raises:
+            UserError: they were not collected by the same job.
+        """
+        infos = [episode["info"] for episode in episodes]
+        if any((i.get("town"), i.get("seed")) != (job.town, job.seed) for i in infos):
+            raise UserError(
+                f"{job.out} holds other episodes than situations of {job.town} with seed "
+                f"{job.seed}; choose another directory"
+            )
+        firsts = [info for info in infos if info["branch"] == 0]
+        if not firsts:
+            return Found()
+        drive = firsts[-1]["drive"]
+        return Found(
+            [info["kind"] for info in firsts if info["drive"] < drive],
+            drive,
+            [info["frame"] for info in firsts if info["drive"] == drive],
+            len(firsts),
+        )
+
+
+def collect_town(job: CounterfactualJob, report: Report = lambda done: None) -> None:
+    """Fill one store with the situations of one town.
+
+    Raises:
+        UserError: the store holds something else, or the town has too few situations.
+    """
+    cv2.setNumThreads(1)  # a forked copy has no other threads
+    simulator = Simulator(job.town, frame_dt=job.frame_dt)
+    with simulator, StoreWriter(job.out, frame_dt=job.frame_dt) as writer:
+        found = Found.read(job, writer.manifest["episodes"])
+        wanted = quota(job.situations, found.kinds)
+        report(found.situations)
+        while wanted.missing > 0:
+            if found.drive > DRIVES_PER_SITUATION * job.situations + 20:
+                raise UserError(f"{job.town} has too few situations: {found.situations} found")
+            wanted = _Drive(job, simulator, writer, found, report).run(wanted)
+            found.drive, found.frames = found.drive + 1, []
+
+
+class _Drive:
+    """One drive in search of situations."""
+
+    def __init__(
+        self,
+        job: CounterfactualJob,
+        simulator: Simulator,
+        writer: StoreWriter,
+        found: Found,
+        report: Report,
+    ) -> None:
+        self._job, self._simulator, self._writer = job, simulator, writer
+        self._found, self._report = found, report
+        self._next_frame = self._next_green = 0
+        # Late drives take what comes, so that a town without lights gives situations, too.
+        self._picky = found.drive < job.situations
+
+    def run(self, wanted: Quota) -> Quota:
+        """Drive to the end, fork on the way; what is wanted still."""
+        job, simulator = self._job, self._simulator
+        rng = job.rng(0, self._found.drive)
+        expert = Expert()
+        driver, facts = begin_drive(simulator, wanted.open, expert, rng, job.frame_dt)
+        scene, frame = simulator.scene, simulator.frame()
+        assert scene is not None
+        tracker = RouteTracker(scene.route)
+        recent: deque[SceneFrame] = deque(maxlen=job.frames(HISTORY_S) + 1)
+        replayed = max(self._found.frames, default=-1)
+        for number in range(longest(simulator)):
+            recent.append(frame)
+            seen = tracker.update(frame.ego.pose)
+            lost = frame.collided or abs(seen.lateral) > OFF_ROUTE_M
+            if lost or scene.route.length_m - seen.s < ROUTE_LEFT_M or wanted.missing <= 0:
+                break
+            looks = number % LOOK_FRAMES == 0 and number >= self._next_frame
+            if looks and len(recent) == recent.maxlen:
+                kind = self._kind(frame, seen.s, number, wanted)
+                if kind is not None:
+                    standing = abs(frame.ego.speed_mps) < STANDING_MPS
+                    spacing = STANDING_SPACING_S if standing else SPACING_S
+                    self._next_frame = number + job.frames(spacing)
+                    info = {**facts, "kind": kind, "frame": number}
+                    if number in self._found.frames or (
+                        number > replayed and self._fork(expert, recent, info)
+                    ):
+                        wanted = wanted.with_one(kind)
+            frame = simulator.step(driver.drive(frame))
+        return wanted
+
+    def _kind(self, frame: SceneFrame, station: float, number: int, wanted: Quota) -> str | None:
+        """The kind of situation that this is, if it is one that is wanted."""
+        holds = kinds_now(self._simulator, frame, station)
+        if not self._picky:
+            return min(holds)
+        if "light" in wanted.open and "light" not in holds and number >= self._next_green:
+            scene = self._simulator.scene
+            assert scene is not None
+            light = green(scene, frame, station)
+            if light is not None:
+                self._next_green = number + self._job.frames(LOOK_EVERY_S)
+                if self._green_ends(light):
+                    holds.add("light")
+        return next((kind for kind in wanted.open if kind in holds), None)
+
+    def _green_ends(self, light: int) -> bool:
+        """Whether a light that is green ends to be so soon, found out in a copy of the world."""
+        simulator, frames = self._simulator, self._job.frames(GREEN_LEFT_S)
+
+        def look() -> dict[str, np.ndarray]:
+            now = simulator.frame().light_states[light]
+            for _ in range(frames):
+                if simulator.step(Command(0.0, -1.0)).light_states[light] != now:
+                    return {"ends": np.array(True)}
+            return {"ends": np.array(False)}
+
+        return bool(in_fork(simulator, look)["ends"])
+
+    def _fork(self, expert: Expert, recent: Sequence[SceneFrame], info: dict) -> bool:
+        """Drive on in every way and store the branches; False when one of them failed."""
+        job, number = self._job, self._found.situations
+        assert self._simulator.scene is not None
+        labeller = Labeller(self._simulator.scene, job.frame_dt)
+        history = [labeller.label(frame) for frame in recent]
+        facts = {"town": job.town, "seed": job.seed, "drive": self._found.drive, **info}
+        facts |= {"situation": number, "fork_frame": len(recent) - 1}
+        episodes = []
+        for branch, way in enumerate(WAYS):
+            rng = job.rng(1, self._found.drive, info["frame"], branch)
+
+            def work(way: str = way, rng: np.random.Generator = rng) -> Mapping[str, np.ndarray]:
+                return drive_on(job, self._simulator, labeller, expert, way, rng, history)
+
+            try:
+                arrays = in_fork(self._simulator, work)
+            except BranchFailed:
+                return False
+            episodes.append((arrays, {**facts, "branch": branch, "way": way}))
+        self._writer.append_episodes(episodes)
+        self._found.situations += 1
+        self._report(self._found.situations)
+        return True
+
+
+def drive_on(
+    job: CounterfactualJob,
+    simulator: Simulator,
+    labeller: Labeller,
+    expert: Expert,
+    way: str,
+    rng: np.random.Generator,
+    history: Sequence[LabelledFrame],
+) -> dict[str, np.ndarray]:
+    """Columns of one branch: the history, then what comes of one way of going on.
+
+    To be called in a forked copy: it steps the simulator and changes the expert.
+
+    Args:
+        job: gives the times.
+        simulator, labeller, expert: of the drive, at the moment of the fork.
+        way: one of ``WAYS``.
+        rng: of its numbers.
+        history: the present frame last.
+    """
+    frame, hold = simulator.frame(), job.frames(STEP_S)
+    steps = round(BRANCH_S / STEP_S)
+    expert.style = ExpertStyle(cruise_mps=expert.style.cruise_mps)
+    go_on = plan(way, rng, steps, frame.ego.command, frame.ego.speed_mps)
+    labelled, left = list(history), steps * hold
+    while left > 0:
+        step = (len(labelled) - len(history)) // hold
+        wish = expert.drive(frame)
+        steer, accel = np.clip(go_on(step, wish, frame.ego.speed_mps), -1.0, 1.0)
+        for _ in range(min(hold, left)):
+            frame = simulator.step(Command(float(steer), float(accel)))
+            labelled.append(labeller.label(frame))
+            left = min(left - 1, FRAMES_AFTER_END) if labelled[-1].ended else left - 1
+    return episode_arrays(labelled)
+
+
+def collect(jobs: Sequence[CounterfactualJob], processes: int) -> None:
+    """Run the jobs, see :func:`wm_training.town_jobs.run_jobs`."""
+    run_jobs(jobs, collect_town, processes)
