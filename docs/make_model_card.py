@@ -28,7 +28,7 @@ CURVES = {
     "kl_loss": "KL, nats",
     "recon_loss": "mask reconstruction",
     "dynamics_loss": "heads, imagined",
-    "validation/ego_path_3s_m": "ego path error at 3 s, m",
+    "forecast_loss": "imagined masks, forecast",
     "validation/leader_gap_3s_m": "leader gap error at 3 s, m",
 }
 ROWS = (
@@ -82,7 +82,8 @@ def data_line(stores: list[Path]) -> str:
             took = episode["frames"] * manifest["frame_dt"] / 3600.0
             hours += took
             towns.add(info.get("town", "?"))
-            habits[info.get("habit") or info.get("kind") or "other"] += took
+            habit = info.get("habit", "habits not noted")
+            habits["what other actions bring" if "branch" in info else habit] += took
     shares = ", ".join(f"{name} {100 * h / hours:.0f} %" for name, h in habits.most_common())
     return f"| driving | {hours:.1f} h in {', '.join(sorted(towns))}: {shares} |"
 
@@ -123,7 +124,7 @@ def draw_curves(runs: list[Path], out: Path) -> None:
                 points = events.Scalars(tag)
                 style = "o-" if tag.startswith("validation") else "-"
                 axis.plot(
-                    [p.step for p in points], [p.value for p in points], style, markersize=3,
+                    [p.step for p in points], [p.value for p in points], style, markersize=3, color=f"C{number_}",
                     linewidth=1.0, label=f"round {number_ + 1}",
                 )  # fmt: skip
     for axis in axes.flat:

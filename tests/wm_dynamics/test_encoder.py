@@ -124,7 +124,7 @@ def test_images_are_centred_and_keep_their_memory():
 
 def test_one_picture_in_another_camera_is_another_sight():
     cameras = CameraEncoder(CONFIG)
-    picture = torch.rand(2, 3, 64, 64)
+    picture = torch.rand(2, 3, CONFIG.camera.height, CONFIG.camera.width)
     first, second, _ = cameras.look([picture] * 3)
     torch.testing.assert_close(first, second)
     assert not torch.allclose(cameras.label(first, 0), cameras.label(second, 1))
