@@ -13,7 +13,7 @@ from wm_training.intervals import wilson
 
 DOCS = Path(__file__).parent
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-DRIVERS = ("planner", "blind", "untrained", "expert")
+DRIVERS = ("planner", "actor", "blind", "untrained", "expert")
 
 
 def row(report: dict) -> str:
