@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 # Python modules are installed by path and need no new set-up; all else is copied.
 INSTALLED := pyproject.toml $(CONSTRAINTS) $(filter-out %/__pycache__,$(wildcard \
-	build_backend/* build_backend/wm_build/*.py launch/* config/* config/*/* models/* models/*/* \
+	build_backend/* build_backend/wm_build/*.py launch/* config/* config/*/* models/* models/*/* models/*/*/* \
 	src/*/package.xml src/*/scripts/* src/wm_msgs/*/*.msg src/wm_msgs/*/*.srv \
 	src/wm_msgs/compat/*/package.xml src/wm_msgs/compat/*/*/*.msg src/wm_msgs/compat/*/*/*.srv))
 

@@ -124,8 +124,8 @@ def draw_curves(runs: list[Path], out: Path) -> None:
                 points = events.Scalars(tag)
                 style = "o-" if tag.startswith("validation") else "-"
                 axis.plot(
-                    [p.step for p in points], [p.value for p in points], style, markersize=3, color=f"C{number_}",
-                    linewidth=1.0, label=f"round {number_ + 1}",
+                    [p.step for p in points], [p.value for p in points], style, markersize=3,
+                    color=f"C{number_}", linewidth=1.0, label=f"round {number_ + 1}",
                 )  # fmt: skip
     for axis in axes.flat:
         axis.tick_params(labelsize=8)
