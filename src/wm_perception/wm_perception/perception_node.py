@@ -71,9 +71,13 @@ class PerceptionConfig(BaseModel):
     frame_dt: float = Field(0.1, gt=0)
     threads: int = Field(1, ge=1)
     check_image: bool = True
-    image_topic: str = ""
-    max_image_age_s: float = Field(0.1, ge=0)
-    image_wait_s: float = Field(0.1, ge=0)
+    image_topic: str = Field("", description="instead of /carla/ROLE/rgb_front/image")
+    max_image_age_s: float = Field(
+        0.1, ge=0, description="how much older than its frame a picture that is driven by may be"
+    )
+    image_wait_s: float = Field(
+        0.1, ge=0, description="wall time that a frame waits for its picture"
+    )
     require_lights: bool = True
     objects_topic: str = ""
     timeout_s: float = Field(1.0, gt=0)
