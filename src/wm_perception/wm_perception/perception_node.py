@@ -83,11 +83,10 @@ class PerceptionConfig(BaseModel):
     timeout_s: float = Field(1.0, gt=0)
 
 
-def warm_up(backend: TorchBackend, camera: CameraStream | None, frames: int = 3) -> None:
+def warm_up(latents: LatentFilter, camera: CameraStream | None) -> None:
     """Run the filter on blank observations, so that the first real frame is not the slow one."""
     sensors = {camera.name: np.zeros((camera.height, camera.width, 3), np.uint8)} if camera else {}
-    latent = backend.initial()
-    for index in range(frames):
+    for index in range(2 * latents.stride + 1):  # the first, those after it, those with a past
         blank = Observation(
             stamp_ns=index,
             bev=np.zeros((SIZE_PX, SIZE_PX), np.uint8),
@@ -101,7 +100,8 @@ def warm_up(backend: TorchBackend, camera: CameraStream | None, frames: int = 3)
             reset=False,
             sensors=sensors,
         )
-        latent, _ = backend.observe(latent, np.zeros(2), np.zeros(3), blank)
+        latents.update(blank)
+    latents.reset()
 
 
 def latent_message(
@@ -140,7 +140,7 @@ class PerceptionNode:
         except ValueError as error:
             raise UserError(str(error)) from None
         self._stream = stream = camera_stream(self._backend.model.config)
-        warm_up(self._backend, stream)
+        warm_up(self._filter, stream)
         self._assembler = FrameAssembler(
             config.role_name, require_lights=config.require_lights, timeout_s=config.timeout_s
         )

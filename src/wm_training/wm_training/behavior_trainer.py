@@ -23,7 +23,7 @@ from wm_training.behavior_losses import ReturnRange, behavior_loss, choose_start
 from wm_training.model_choice import check_fits
 from wm_training.optimiser import clip_gradients, learning_rate
 from wm_training.sampler import WindowSampler
-from wm_training.stopping import StopRequest
+from wm_training.stopping import StopRequest, spent
 from wm_training.store import Store
 from wm_training.train_state import read_facts, restore_state, save_state
 
@@ -166,11 +166,7 @@ class BehaviorTrainer:
     @property
     def fraction(self) -> float:
         """Share of the budget spent, 0 to 1."""
-        steps, minutes = self.config.steps, self.config.minutes
-        if steps is not None:
-            return self.step / steps
-        assert minutes is not None, "a run has a budget in steps or in minutes"
-        return self.elapsed_s / (60.0 * minutes)
+        return spent(self.config.steps, self.config.minutes, self.step, self.elapsed_s)
 
     def save(self) -> None:
         """Write the behaviour (moving average), the curve and the state to continue from."""

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request: a training run ends after its step, and saves."""
+"""When a training run ends: at Ctrl-C or SIGTERM after its step, or when its budget is spent."""
 
 from __future__ import annotations
 
@@ -33,3 +33,11 @@ class StopRequest:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def spent(steps: int | None, minutes: float | None, step: int, elapsed_s: float) -> float:
+    """Share of a run's budget that is spent, 0 to 1; the budget is in steps or in minutes."""
+    if steps is not None:
+        return step / steps
+    assert minutes is not None, "a run has a budget in steps or in minutes"
+    return elapsed_s / (60.0 * minutes)

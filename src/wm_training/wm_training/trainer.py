@@ -28,7 +28,7 @@ from wm_training.model_choice import (
 )
 from wm_training.sampler import make_sampler
 from wm_training.scalar_means import ScalarMeans
-from wm_training.stopping import StopRequest
+from wm_training.stopping import StopRequest, spent
 from wm_training.store import Store
 from wm_training.train_config import TrainConfig, check_same_settings
 from wm_training.train_state import read_facts, restore_state, save_state
@@ -190,11 +190,7 @@ class Trainer:
     @property
     def fraction(self) -> float:
         """Share of the budget spent, 0 to 1."""
-        steps, minutes = self.config.steps, self.config.minutes
-        if steps is not None:
-            return self.step / steps
-        assert minutes is not None, "a run has a budget in steps or in minutes"
-        return self.elapsed_s / (60.0 * minutes)
+        return spent(self.config.steps, self.config.minutes, self.step, self.elapsed_s)
 
     def save(self, metrics: dict[str, float]) -> None:
         """Write the checkpoint (moving average) and the state to continue from."""
