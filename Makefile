@@ -2,6 +2,9 @@
 # make drive   set up, then drive three routes of a test town over ROS, without a display
 # make test    lint, type check and the fast tests (what CI runs)
 # make slow    the slow tests
+# make faults  every row of the fault matrix; writes runs/faults.json and docs/fault_matrix.md
+# make coverage  line coverage of the safety gate, which must be complete
+# make mutants   does any test notice small mistakes in the safety gate? (20 minutes of CPU time)
 # make clean   remove builds and caches; the environment and runs stay
 
 PYTHON ?= python3
@@ -27,7 +30,7 @@ ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 endif
 
-.PHONY: setup drive test lint slow clean
+.PHONY: setup drive test lint slow faults coverage mutants clean
 setup: $(STAMP)
 
 $(BIN)/python:
@@ -52,6 +55,20 @@ test: lint
 
 slow: setup
 	$(BIN)/pytest -q -m slow
+
+FAULTS := runs/faults.json
+faults: setup
+	rm -f $(FAULTS)
+	$(BIN)/pytest -q -m "" tests/faults --faults-json $(FAULTS); status=$$?; \
+	$(BIN)/python docs/make_fault_matrix.py $(FAULTS) docs/fault_matrix.md; exit $$status
+
+# The gate's pure modules: its node is a thin shell, tested as a process.
+coverage: setup
+	$(BIN)/pytest -q --cov --cov-config=tests/tools/gate.coveragerc --cov-report=term-missing \
+		$(filter-out %_node.py,$(wildcard tests/wm_planner/test_gate*.py))
+
+mutants: setup
+	$(BIN)/python tests/tools/gate_mutants.py --json runs/mutants.json
 
 clean:
 	rm -rf build dist install log *.egg-info src/*/*.egg-info src/*/build

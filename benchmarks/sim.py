@@ -148,7 +148,6 @@ def _measure(part: str) -> dict[str, float]:
     environment = {
         **os.environ,
         **{"OMP_NUM_THREADS": "1", "LP_NUM_THREADS": "1", "AMENT_PREFIX_PATH": sys.prefix},
-        "FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA",
         "ROS_DOMAIN_ID": str(100 + os.getpid() % 100),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
     }

@@ -66,6 +66,7 @@ class Ours:
         self.drive = torch.randn(workload.batch, workload.length, 6)
         self.starts = self._starts(config)
         self.belief = self.frozen.initial()
+        self.filter, self.actor = self.frozen.packed(), self.behavior.packed()
         self.sight = {name: self.window[name][:1, 0] for name in config.streams}
 
     def _starts(self, config: ModelConfig) -> Starts:
@@ -82,12 +83,12 @@ class Ours:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
     def act(self) -> None:
-        """One observation to one action."""
-        belief, _ = self.frozen.observe_step(
-            self.belief, torch.zeros(1, 2), torch.zeros(1, 3), **self.sight
+        """One observation to one action; the copies one drives with, see ``packed``."""
+        belief = self.filter.observe_belief(
+            self.belief, torch.zeros(1, 2), torch.zeros(1, 3), self.sight
         )
-        seen = self.behavior.observed(belief, self.sight["state"], self.sight["route"])
-        self.behavior.act(seen)
+        seen = self.actor.observed(belief, self.sight["state"], self.sight["route"])
+        self.actor.act(seen)
 
     def rssm(self) -> None:
         """Recurrence and KL, forward and backward, embeddings given."""

@@ -15,6 +15,7 @@ PAGE = Path(__file__).parent / "scenarios.md"
 HEADINGS = {
     "road users": "Other road users",
     "rules": "Rules",
+    "occlusion": "Hidden until late",
     "driving": "Manoeuvres for learners",
 }
 

@@ -15,8 +15,9 @@ from typing import TextIO
 
 import pytest
 
-os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
-os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+from wm_perception.ros_environment import DEFAULTS
+
+os.environ.update({**DEFAULTS, **os.environ})
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 # Above 101, DDS ports run into those that Linux gives to outgoing connections.

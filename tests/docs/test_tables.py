@@ -10,11 +10,14 @@ from wm_planner.costs import TERMS
 from wm_planner.gate_config import GateConfig
 from wm_planner.gate_state import GateState
 from wm_planner.node_table import DriveOptions
+from wm_planner.parameters import flattened
 from wm_planner.planner_config import PlannerConfig
 from wm_sim.scenarios.suites import curriculum, read_suites
 from wm_sim.weather import PRESETS
 from wm_training.collect import MIXES
 from wm_training.drivers import DRIVERS
+from wm_training.infractions import KINDS
+from wm_training.leaderboard import FACTOR_20, PENALTY_21
 from wm_training.perturbed import HABITS
 from wm_training.sampler import POOLS
 from wm_training.scoring import RouteResult
@@ -30,18 +33,31 @@ def text_of(page: str) -> str:
 @pytest.mark.parametrize("name", TERMS)
 def test_cost_terms(name: str):
     weight = getattr(PlannerConfig().weights, name)
-    assert float(row_of("planner_and_gate.md", name, columns=3)[1]) == weight
+    assert float(row_of("planner.md", name, columns=3)[1]) == weight
+
+
+PARAMETERS = flattened(PlannerConfig().model_dump(exclude={"weights"}))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_planner_parameters(name: str):
+    default = PARAMETERS[name]
+    shown = f"{default:g}" if isinstance(default, float) else str(default).lower()
+    assert row_of("planner.md", name, columns=3)[1] == shown
 
 
 def test_planner_numbers():
-    config, text = PlannerConfig(), text_of("planner_and_gate.md")
+    config, text = PlannerConfig(), text_of("planner.md")
     for phrase in (
         f"{config.candidates} action sequences of {config.horizon} steps",
         f"{config.kept_elites} kept elites",
         f"Keep the {config.elites} best",
-        f"`cruise_mps` ({config.cruise_mps:g})",
-        f"`max_lateral_acceleration` ({config.max_lateral_acceleration:g} m/s²)",
+        f"the {config.risk.finalists} best of them",
         f"`frame_dt` is {config.frame_dt:g} s",
+        f"for {config.doubt.on_after} frames in a row",
+        f"for {config.doubt.off_after} frames in a row",
+        f"for {config.doubt.stop_after} frames in a row",
+        f"at most {config.doubt.speed_cap_mps:g} m/s",
     ):
         assert phrase in text, phrase
 
@@ -49,27 +65,30 @@ def test_planner_numbers():
 def test_gate_states_and_limits():
     gate = GateConfig()
     for state in GateState:
-        row_of("planner_and_gate.md", state.name, columns=4)
+        row_of("gate.md", state.name, columns=4)
     for name, number in {
         "steer_rate": gate.limits.steer_rate_radps,
         "lateral_acceleration": gate.limits.lateral_acceleration_mps2,
         "jerk": gate.limits.jerk_up_mps3,
+        "acceleration": gate.limits.acceleration_mps2,
         "persistent_clamping": gate.limits.persistent_count,
         "proposal_wait_s": gate.timing.heartbeat_s,
         "odometry_age_s": gate.timing.odometry_stop_s,
+        "objects_age": gate.timing.objects_stale_s,
+        "last_resort": gate.last_resort.brake_min_mps2,
     }.items():
-        assert str(number) in row_of("planner_and_gate.md", name, columns=4)[1]
+        assert str(number) in row_of("gate.md", name, columns=4)[1]
     manoeuvre = gate.manoeuvre
     for name, numbers in {
         "comfort": (manoeuvre.comfort_mps2, manoeuvre.comfort_jerk_mps3),
         "emergency": (manoeuvre.emergency_mps2, manoeuvre.emergency_jerk_mps3),
         "hold": (manoeuvre.hold_mps2,),
     }.items():
-        row = " ".join(row_of("planner_and_gate.md", name))
+        row = " ".join(row_of("gate.md", name))
         assert all(f"{-number:.1f}" in row for number in numbers)
-    assert (gate.manoeuvre.escalate_after, gate.manoeuvre.rearm_after) == (3, 5)
-    assert not gate.rss.stops
-    assert not gate.limits.persistent_stops
+    assert (manoeuvre.escalate_after, manoeuvre.rearm_after) == (3, 5)
+    assert manoeuvre.rearm_after_request == 20
+    assert gate.last_resort.brakes and gate.limits.persistent_stops
 
 
 @pytest.mark.parametrize("name", DriveOptions.model_fields)
@@ -115,9 +134,13 @@ def test_suites_and_drivers():
     text = text_of("evaluation.md")
     for name, suite in read_suites().suites.items():
         counts = {kind: getattr(suite, kind) for kind in COMPANY}
-        besides = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "-"
-        expected = [", ".join(suite.towns), str(suite.routes), str(suite.traffic), besides]
-        assert suite.scenarios or row_of("evaluation.md", name) == [name, *expected]
+        company = [f"{count} {kind}" for kind, count in counts.items() if count]
+        besides = company + ["every weather"] * (suite.weather == "all")
+        expected = [", ".join(suite.towns), str(suite.routes), str(suite.traffic)]
+        expected.append(", ".join(besides) or "-")
+        told = suite.scenarios or len(suite.faults) > 1  # in the second table, in words
+        assert told or row_of("evaluation.md", name) == [name, *expected]
+        assert all(f"`{fault}`" in text for fault in suite.faults if fault), name
     for name in ("scenarios", *list(curriculum())[:: len(curriculum()) - 1]):
         assert f"`{name}`" in text
     assert ", ".join(list(PRESETS)[:-1]) + f" or {list(PRESETS)[-1]}" in text
@@ -129,6 +152,16 @@ def test_json_keys():
     text = text_of("evaluation.md")
     for name in (*RouteResult.__dataclass_fields__, *SUMMARY):
         assert f"`{name}`" in text, name
+    for kind in KINDS:
+        assert f"`{kind}`" in text, kind
+
+
+def test_the_price_of_infractions():
+    older, newer = (row_of("evaluation.md", f"driving score ({v})")[1] for v in ("2.0", "2.1"))
+    told = ("a person", "a vehicle", "anything that stands", "a red light")
+    for what, kind in zip(told, FACTOR_20, strict=True):
+        assert f"{FACTOR_20[kind]:.2f} {what}" in older
+        assert f"{PENALTY_21[kind]} {what}" in newer
 
 
 SUMMARY = (
@@ -137,5 +170,8 @@ SUMMARY = (
     "routes_with_collision", "red_lights", "mean_speed_mps", "seed", "model", "suite", "driver",
     "km", "at_fault_collisions_per_km", "scenario_success", "scenarios", "route_completion_95",
     "driving_score_95", "collisions_per_km_95", "at_fault_collisions_per_km_95",
-    "red_lights_per_km_95", "scenario_success_95",
+    "red_lights_per_km_95", "scenario_success_95", "driving_score_21", "leaderboard_20",
+    "leaderboard_21", "bench2drive_success", "nocrash_success", "driving_efficiency",
+    "comfortness", "infractions", "infractions_per_km", "infractions_per_km_95", "groups", "seeds",
+    "gate", "view", "settings",
 )  # fmt: skip

@@ -168,6 +168,14 @@ def test_nothing_is_said_at_first_and_no_number_is_never_usual(model, novelty):
     assert not novelty.unusual(novelty.threshold)
 
 
+def test_the_facts_say_where_doubt_ends_and_begins(model):
+    measured = {"quantiles": {"disagreement": [0.1, 0.2]}}
+    novelty = fit_novelty(usual(model, 0), usual(model, 1), model.config.dt, measured)
+    low, high = novelty.facts["quantiles"]["novelty"]
+    assert low < high == novelty.threshold
+    assert novelty.facts["quantiles"]["disagreement"] == [0.1, 0.2]
+
+
 def test_the_soft_maximum():
     np.testing.assert_allclose(combine(np.zeros((3, 2))), 0.0, atol=1e-12)
     assert combine(np.array([0.0, 1e4])) == pytest.approx(1e4, rel=1e-3), "does not overflow"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from wm_dynamics.backend import TorchBackend
 from wm_dynamics.bev import pack_bev, unpack_bev
 from wm_dynamics.blind import FAR_M, BlindImaginer
 from wm_dynamics.config import SIZES
@@ -182,3 +185,21 @@ def test_the_blind_imaginer_sees_an_empty_world(model):
     assert rollout.heads["leader_presence"].max() == 0.0
     assert rollout.heads["stop_distance"].min() == FAR_M
     assert (rollout.heads["continue"] == 1.0).all()
+
+
+def test_a_prediction_is_the_prior_of_what_an_observation_would_have_followed():
+    model = WorldModel.untrained(SIZES["tiny"])
+    engine = TorchBackend(model)
+    action, motion = np.array([0.1, 0.5]), np.array([1.0, 0.0, 0.02])
+    sight = SimpleNamespace(
+        bev=np.full((64, 64), 3, np.uint8),
+        state=np.array([0.5, 0.1, 0.1, 0.5, 0.0], np.float32),
+        route=np.zeros(20, np.float32),
+    )
+    latent, _ = engine.observe(engine.initial(), action, motion, sight)
+    predicted = engine.predict(latent, action, motion, sight.state)
+    seen, _ = engine.observe(latent, action, motion, sight)
+    assert torch.equal(predicted.deter, seen.deter), "what moves the state is the same"
+    with torch.inference_mode():
+        prior = model.rssm.latent.compact(model.rssm.prior_mean(seen.deter))
+    assert torch.equal(predicted.stoch, prior)

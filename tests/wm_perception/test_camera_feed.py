@@ -54,6 +54,23 @@ def test_after_the_wait_the_newest_earlier_picture_serves(feed):
     assert feed.without == 0
 
 
+def test_a_picture_serves_one_frame(feed):
+    feed.add(picture(100, 1), 5.0)
+    feed.hold(frame(100), SCENE, now_s=1.0)
+    assert feed.release(1.0)[0].image is not None
+    feed.hold(frame(200), SCENE, now_s=1.0)
+    assert feed.release()[0].image is None, "it is young enough, but was seen"
+    assert feed.without == 1
+
+
+def test_a_message_that_comes_twice_is_one_picture(feed):
+    for number in (1, 2):
+        feed.add(picture(100 * number, number), 5.0)
+        feed.add(picture(100 * number, number), 5.0)
+    feed.hold(frame(100), SCENE, now_s=1.0)
+    assert (feed.release(1.0)[0].image == 1).all()
+
+
 def test_a_later_picture_is_never_taken(feed):
     feed.add(picture(90, 1), 5.0)
     feed.add(picture(140, 2), 5.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,11 @@ class Diary:
         self.motions.append(np.asarray(motion))
         return (*latent, round(observation.stamp_ns / 1e8)), 0.5
 
+    def predict(self, latent, action, motion, state):
+        self.actions.append(np.asarray(action))
+        self.motions.append(np.asarray(motion))
+        return (*latent, "?")
+
 
 def see(number: int, reset: bool = False, steer: float = 0.0, accel: float = 0.0) -> Observation:
     """Frame ``number``; the ego drives 1 m per frame along x."""
@@ -44,21 +51,21 @@ def see(number: int, reset: bool = False, steer: float = 0.0, accel: float = 0.0
     )
 
 
-def latents(backend, frame_dt: float, count: int) -> list[tuple[int, ...]]:
-    ring = LatentFilter(backend, frame_dt)
+def latents(stride: int, count: int) -> list[tuple[int, ...]]:
+    ring = LatentFilter(Diary(0.1 * stride), 0.1)
     return [ring.update(see(k, reset=k == 0)).latent for k in range(count)]
 
 
 def test_the_state_of_a_frame_grows_from_that_of_one_model_step_before():
-    assert latents(Diary(), 0.1, 6) == [(0,), (1,), (0, 2), (1, 3), (0, 2, 4), (1, 3, 5)]
+    assert latents(2, 6) == [(0,), (1,), (0, 2), (1, 3), (0, 2, 4), (1, 3, 5)]
 
 
 def test_one_frame_per_model_step_is_a_plain_chain():
-    assert latents(Diary(), 0.2, 4) == [(0,), (0, 1), (0, 1, 2), (0, 1, 2, 3)]
+    assert latents(1, 4) == [(0,), (0, 1), (0, 1, 2), (0, 1, 2, 3)]
 
 
 def test_four_frames_per_model_step_are_four_chains():
-    assert latents(Diary(), 0.05, 9)[-1] == (0, 4, 8)
+    assert latents(4, 9)[-1] == (0, 4, 8)
 
 
 def test_a_reset_forgets_every_chain():
@@ -98,7 +105,7 @@ def test_frames_that_do_not_fit_the_model_step_are_refused(frame_dt):
 class Judge(Diary):
     """A backend that also scores: the trace is the number of steps of its own chain."""
 
-    novelty = object()
+    novelty = SimpleNamespace(threshold=3.0)
 
     def observe_judged(self, latent, trace, action, motion, observation):
         latent, surprise = self.observe(latent, action, motion, observation)
@@ -114,3 +121,101 @@ def test_every_chain_has_a_trace_of_its_own_and_a_reset_forgets_it():
 
 def test_a_model_without_a_measure_has_no_novelty():
     assert LatentFilter(Diary()).update(see(0, reset=True)).novelty is None
+
+
+def test_a_frame_that_was_not_seen_is_imagined_and_tells_of_doubt():
+    backend = Judge()
+    ring = LatentFilter(backend)
+    seen = [
+        ring.update(see(i, reset=i == 0, steer=0.1 * i), seen=i not in (4, 5)) for i in range(8)
+    ]
+    assert [f.latent for f in seen[4:]] == [
+        (0, 2, "?"),
+        (1, 3, "?"),
+        (0, 2, "?", 6),
+        (1, 3, "?", 7),
+    ]
+    assert [f.imagined for f in seen] == [i in (4, 5) for i in range(8)]
+    assert [f.novelty for f in seen[4:6]] == [4.0, 5.0], "above the threshold, more each time"
+    assert [f.novelty for f in seen[6:]] == [1, 1], "what is usual is measured afresh"
+    np.testing.assert_allclose(backend.actions[4], [0.35, 0.0])
+    np.testing.assert_allclose(backend.motions[4], [2.0, 0.0, 0.0])
+
+
+def test_frames_that_never_came_are_imagined_in_between():
+    backend = Diary()
+    ring = LatentFilter(backend)
+    for k in (0, 1, 2, 3):
+        ring.update(see(k, reset=k == 0))
+    backend.motions.clear()
+    after = ring.update(see(6))
+    assert after.latent == (0, 2, "?", 6) and not after.imagined
+    np.testing.assert_allclose(backend.motions, [[2.0, 0.0, 0.0]] * 3)
+    assert ring.update(see(7)).latent == (1, 3, "?", 7)
+
+
+def test_nothing_is_imagined_across_a_reset():
+    ring = LatentFilter(Diary())
+    ring.update(see(0, reset=True))
+    assert ring.update(see(3, reset=True)).latent == (3,)
+
+
+class Sick(Judge):
+    """A backend that fails on some frames."""
+
+    def __init__(self, how: str):
+        super().__init__()
+        self.how = how
+
+    def observe_judged(self, latent, trace, action, motion, observation):
+        number = round(observation.stamp_ns / 1e8)
+        if number in (4, 5) and self.how == "raises":
+            raise RuntimeError("no engine")
+        latent, *rest = super().observe_judged(latent, trace, action, motion, observation)
+        spoilt = number in (4, 5) and self.how == "nan"
+        return Spoilt(latent) if spoilt else latent, *rest
+
+
+class Spoilt(tuple):
+    """A latent that is not finite."""
+
+    deter = np.array([np.nan])
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [("raises", "the model failed: RuntimeError: no engine"), ("nan", "finite")]
+)
+def test_what_a_sick_model_says_does_not_spoil_the_belief(how, said):
+    ring = LatentFilter(Sick(how))
+    seen = [ring.update(see(i, reset=i == 0)) for i in range(8)]
+    assert [bool(f.failure) for f in seen] == [i in (4, 5) for i in range(8)]
+    assert said in seen[4].failure
+    assert [f.novelty for f in seen[4:]] == [4.0, 5.0, 1, 1]
+    assert seen[7].latent == (1, 3, "?", 7)
+
+
+def test_a_model_that_cannot_even_imagine_is_told_and_the_belief_stays(monkeypatch):
+    ring = LatentFilter(Diary())
+    for k in range(3):
+        ring.update(see(k, reset=k == 0))
+    with monkeypatch.context() as patch:
+        patch.setattr(Diary, "predict", lambda *_: Spoilt())
+        with pytest.raises(ArithmeticError, match="not finite"):
+            ring.update(see(3), seen=False)
+    assert ring.update(see(3)).latent == (1, 3)
+
+
+def test_it_has_begun_once_something_was_seen():
+    ring = LatentFilter(Diary())
+    ring.update(see(0, reset=True), seen=False)
+    assert not ring.begun
+    ring.update(see(1))
+    assert ring.begun
+    ring.reset()
+    assert not ring.begun
+
+
+def test_the_first_frame_of_all_may_be_one_that_was_not_seen():
+    ring = LatentFilter(Diary())
+    assert ring.update(see(0, reset=True), seen=False).latent == ("?",)
+    assert ring.update(see(1)).latent == (1,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sensor_msgs.msg import Image
 
-from wm_perception.image_check import FROZEN_FRAMES, ImageCheck
+from wm_perception.image_check import ImageCheck
 from wm_perception.messages import to_array
 from wm_perception.node_tools import header
 from wm_sim.bridge_sensor_messages import rgb_image
@@ -17,16 +17,33 @@ def picture(value: int, width: int = 4) -> Image:
 
 def test_changing_pictures_are_fine():
     check = ImageCheck()
-    assert [check.check(picture(i), 5.0) for i in range(20)] == [""] * 20
+    assert [check.check(picture(i), 5.0) for i in range(1, 20)] == [""] * 19
 
 
 def test_a_frozen_picture_is_noticed_only_while_moving():
     check = ImageCheck()
     assert [check.check(picture(1), 0.0) for _ in range(20)] == [""] * 20
-    texts = [check.check(picture(1), 5.0) for _ in range(FROZEN_FRAMES)]
-    assert "frozen" in texts[-1]
-    assert check.problems == {"frozen": 1}
+    assert "the last 2 are identical" in check.check(picture(1), 5.0), "at the first repetition"
+    assert "the last 3 are identical" in check.check(picture(1), 5.0)
+    assert check.problems == {"frozen": 2}
     assert check.check(picture(2), 5.0) == ""
+
+
+def test_a_message_that_comes_twice_is_not_frozen():
+    check = ImageCheck()
+    for number in range(1, 4):
+        message = picture(number)
+        message.header.stamp.nanosec = number
+        assert [check.check(message, 5.0) for _ in range(2)] == ["", ""]
+
+
+def test_a_black_picture_is_none():
+    check = ImageCheck()
+    assert check.check(picture(0), 0.0) == "image is black: every pixel is zero"
+    dim = picture(0)
+    dim.data[0] = 1
+    assert check.check(dim, 0.0) == ""
+    assert check.problems == {"black": 1}
 
 
 def test_wrong_size():

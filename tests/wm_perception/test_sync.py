@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from carla_msgs.msg import CarlaCollisionEvent, CarlaStatus
@@ -163,6 +165,40 @@ def test_time_going_back_flushes(assembler):
     assert len(feed(assembler, frame_messages(frame(1)))) == 1
 
 
+def test_a_clock_that_was_set_back_on_the_way_changes_nothing_else(assembler):
+    feed(assembler, {"waypoints": scene_messages(stamp_ns=40 * DT_NS)["waypoints"]})
+    for k in (50, 51):
+        feed(assembler, frame_messages(frame(k, x=0.1 * k)))
+    later = [f for k in (2, 3) for f in feed(assembler, frame_messages(frame(k, x=5.2 + 0.1 * k)))]
+    assert [f.stamp_ns // DT_NS for f in later] == [2, 3]
+
+
+def test_a_clock_that_was_set_back_elsewhere_needs_a_new_route(assembler):
+    feed(assembler, {"waypoints": scene_messages(stamp_ns=40 * DT_NS)["waypoints"]})
+    for k in (50, 51):
+        feed(assembler, frame_messages(frame(k, x=0.1 * k)))
+    assert feed(assembler, frame_messages(frame(2, x=50.0))) == []
+    assert "a new route" in assembler.health.waiting_for
+    assert len(feed(assembler, {"waypoints": scene_messages(stamp_ns=DT_NS)["waypoints"]})) == 1
+
+
+@pytest.mark.parametrize("offset", [-10, 20])
+def test_one_stamp_of_another_time_costs_a_frame_or_two(assembler, offset):
+    feed(assembler, {"waypoints": scene_messages(stamp_ns=38 * DT_NS)["waypoints"]})
+    seen = []
+    for k in range(40, 50):
+        parts = frame_messages(frame(k))
+        if k == 45:
+            odometry = parts["odometry"].header.stamp
+            total = odometry.sec * 10**9 + odometry.nanosec + offset * DT_NS
+            odometry.sec, odometry.nanosec = divmod(total, 10**9)
+        seen += feed(assembler, parts, now_s=float(k))
+        made = assembler.give_up(k + 0.5, wait_s=0.1)
+        assert made is None or abs(made.stamp_ns - k * DT_NS) < 2 * DT_NS
+    stamps = [f.stamp_ns // DT_NS for f in seen]
+    assert stamps == sorted(set(stamps)) and set(range(40, 50)) - set(stamps) <= {45, 46}
+
+
 def test_nothing_comes_out_before_map_route_and_lights_are_known():
     assembler = FrameAssembler()
     parts = frame_messages(frame(0))
@@ -187,6 +223,71 @@ def test_a_jump_waits_for_the_route_of_the_new_episode(assembler):
     (got,) = feed(assembler, fresh)
     assert got.ego.x == 60.0
     assert assembler.scene is not old
+
+
+def test_a_pose_that_jumps_there_and_back_keeps_its_route(assembler):
+    seen = []
+    for k in range(8):
+        x = 60.0 if k in (3, 4) else None
+        seen += feed(assembler, frame_messages(frame(k, x=x)))
+    assert [round(f.stamp_ns / DT_NS) for f in seen] == [0, 1, 2, 5, 6, 7]
+    assert assembler.health.problems == {"jump": 1, "held": 2}
+    assert assembler.breaks == 2
+
+
+def test_a_pose_that_stays_after_a_jump_keeps_the_route_it_is_still_on(assembler):
+    def drive(away: float) -> list[SceneFrame]:
+        found = []
+        for k in range(20):
+            moved = frame(k)
+            if k > 3:
+                ego = replace(moved.ego, x=moved.ego.x + 3.0, y=away)
+                moved = replace(moved, ego=ego)
+            found += feed(assembler, frame_messages(moved))
+        return found
+
+    assert [round(f.stamp_ns / DT_NS) for f in drive(2.0)] == [0, 1, 2, 3, *range(9, 20)]
+    feed(assembler, scene_messages(stamp_ns=0))
+    assert len(drive(30.0)) < 6, "another place needs another route"
+
+
+def test_a_frame_that_waits_in_vain_is_made_without(assembler):
+    feed(assembler, frame_messages(frame(0)), now_s=1.0)
+    parts = frame_messages(frame(1))
+    del parts["objects"], parts["speedometer"]
+    parts["odometry"].twist.twist.linear.x = 4.5
+    assert feed(assembler, parts, now_s=2.0) == []
+    assert assembler.give_up(2.09, wait_s=0.1) is None
+    got = assembler.give_up(2.11, wait_s=0.1)
+    assert got.stamp_ns == DT_NS and got.missing == ("objects", "speedometer")
+    assert got.ego.speed_mps == 4.5 and got.ego.x == 0.5
+    np.testing.assert_allclose(got.objects.poses, frame(0).objects.poses)
+    assert "without objects, speedometer" in assembler.health.texts["incomplete"]
+    assert assembler.give_up(9.0, wait_s=0.1) is None
+    assert feed(assembler, {"objects": frame_messages(frame(1))["objects"]}) == [], "too late"
+    (after,) = feed(assembler, frame_messages(frame(2)), now_s=2.2)
+    assert after.missing == ()
+
+
+@pytest.mark.parametrize("lost", ["odometry", "everything before"])
+def test_nothing_is_made_from_nothing(assembler, lost):
+    parts = frame_messages(frame(1))
+    del parts["objects"]
+    if lost == "odometry":
+        feed(assembler, frame_messages(frame(0)))
+        del parts["odometry"]
+    feed(assembler, parts)
+    assert assembler.give_up(99.0, wait_s=0.1) is None
+
+
+def test_a_frame_without_a_part_may_still_be_refused(assembler):
+    feed(assembler, frame_messages(frame(0)))
+    parts = frame_messages(frame(1))
+    del parts["objects"]
+    parts["odometry"].pose.pose.position.x = float("nan")
+    feed(assembler, parts)
+    assert assembler.give_up(99.0, wait_s=0.1) is None
+    assert assembler.health.problems["bad_message"] == 1
 
 
 def test_a_route_holds_from_its_stamp_on(assembler):

@@ -16,17 +16,20 @@ FRAME_NS = 100_000_000
 class FakeSource:
     """Publishes status, speed and odometry of a car that drives straight."""
 
-    def __init__(self, speed_mps: float = 8.0):
+    def __init__(self, speed_mps: float = 8.0, proposes: bool = True):
+        """Join the graph; ``proposes``: in place of a planner."""
         rclpy.init()
         self.node = create_node("fake_source")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
-        keys = ("status", "speedometer", "odometry", "control_proposal")
+        keys = ["status", "speedometer", "odometry"] + ["control_proposal"] * proposes
         self.publishers = {key: publisher(self.node, key, ROLE) for key in keys}
         self.commands: list = []
         self.states: list = []
         subscription(self.node, "vehicle_control_cmd", ROLE, self.commands.append)
         subscription(self.node, "safety_state", ROLE, self.states.append)
+        self._guarded = False
+        subscription(self.node, "diagnostics", ROLE, self._note_gate)
         self.speed_mps = speed_mps
         self.stamp_ns = 3_000_000_000
         self.x = 0.0
@@ -46,17 +49,17 @@ class FakeSource:
             self._executor.spin_once(timeout_sec=min(0.05, left))
         return True
 
-    def wait_matched(self, readers: int, timeout_s: float = 10.0) -> None:
-        """Wait until ``readers`` nodes read odometry and a gate is there."""
-        odometry, commands = self.publishers["odometry"], f"/carla/{ROLE}/vehicle_control_cmd"
+    def wait_matched(self, readers: int, timeout_s: float = 30.0) -> None:
+        """Wait until ``readers`` nodes read odometry and a gate is active."""
+        odometry = self.publishers["odometry"]
         assert self.spin_until(
-            lambda: (
-                odometry.get_subscription_count() >= readers
-                and self.node.count_publishers(commands) > 0
-                and self.publishers["control_proposal"].get_subscription_count() > 0
-            ),
-            timeout_s,
+            lambda: odometry.get_subscription_count() >= readers and self._guarded, timeout_s
         ), "the nodes under test did not appear"
+
+    def _note_gate(self, message) -> None:
+        for status in message.status:
+            if status.name == "wm_gate: lifecycle":
+                self._guarded = any(v.value == "active" for v in status.values)
 
     def frame(self, speed_mps: float | None = None) -> None:
         """Publish the next frame."""
@@ -75,11 +78,13 @@ class FakeSource:
         odometry.twist.twist.linear.x = self.speed_mps
         self.publishers["odometry"].publish(odometry)
 
-    def propose(self, steer: float, accel: float) -> None:
-        """Publish a proposal for the newest frame."""
+    def propose(self, steer: float, accel: float, **said) -> None:
+        """Publish a proposal for the newest frame; ``said``: its other fields."""
         proposal = self._message("control_proposal")
         proposal.header = header(self.stamp_ns)
         proposal.steer, proposal.accel = steer, accel
+        for name, value in said.items():
+            setattr(proposal, name, value)
         self.publishers["control_proposal"].publish(proposal)
 
     def command_after(self, count: int, timeout_s: float):

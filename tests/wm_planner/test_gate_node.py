@@ -51,8 +51,17 @@ def source(ros_domain):
 
 
 @pytest.fixture
+def watcher(ros_domain):
+    """A source beside which somebody else proposes."""
+    source = FakeSource(proposes=False)
+    yield source
+    source.close()
+
+
+@pytest.fixture
 def gate(ros_domain):
-    with program("-m", "wm_planner.gate_node", env=ros_domain.env) as child:
+    command = ("-m", "wm_planner.gate_node", "--ros-args", "-p", "autostart:=true")
+    with program(*command, env=ros_domain.env) as child:
         yield child
 
 
@@ -67,33 +76,33 @@ def drive_until_it_drives(source) -> None:
     raise AssertionError("no proposal ever passed")
 
 
-def test_killed_planner_is_braked_for_within_half_a_second(source, gate, ros_domain):
+def test_killed_planner_is_braked_for_within_half_a_second(watcher, gate, ros_domain):
     with program(str(HERE / "fake_planner.py"), env=ros_domain.env) as planner:
-        source.wait_matched(readers=2)
-        drive_until_it_drives(source)
-        last = source.commands[-1]
+        watcher.wait_matched(readers=2)
+        drive_until_it_drives(watcher)
+        last = watcher.commands[-1]
         assert (last.throttle, last.brake) == (pytest.approx(0.3), 0.0)
         assert last.steer == pytest.approx(-0.05)  # CARLA's sign: right is positive
         stamp = last.header.stamp
-        assert stamp.sec * 10**9 + stamp.nanosec == source.stamp_ns
+        assert stamp.sec * 10**9 + stamp.nanosec == watcher.stamp_ns
 
         planner.kill()
         planner.wait()
-        count, start = len(source.commands), time.monotonic()
-        source.frame()
-        braked = source.command_after(count, 2.0)
+        count, start = len(watcher.commands), time.monotonic()
+        watcher.frame()
+        braked = watcher.command_after(count, 2.0)
         waited = time.monotonic() - start
     assert braked is not None and braked.brake > 0.0 and braked.throttle == 0.0
     assert 0.4 < waited < 0.9
     # From now on the car stops in simulated time: every frame is answered, the brake builds up.
     for _ in range(5):
-        start, count = time.monotonic(), len(source.commands)
-        source.frame()
-        command = source.command_after(count, 1.0)
+        start, count = time.monotonic(), len(watcher.commands)
+        watcher.frame()
+        command = watcher.command_after(count, 1.0)
         assert command is not None and time.monotonic() - start < 0.4
         assert command.brake > braked.brake
-    assert source.spin_until(lambda: any(s.state == 3 for s in source.states), 1.0)
-    assert "planner" in next(s for s in source.states if s.state == 3).reason
+    assert watcher.spin_until(lambda: any(s.state == 3 for s in watcher.states), 1.0)
+    assert "planner" in next(s for s in watcher.states if s.state == 3).reason
 
 
 def test_a_proposal_that_is_not_a_number_brakes(source, gate):
@@ -108,6 +117,22 @@ def test_a_proposal_that_is_not_a_number_brakes(source, gate):
     command = source.command_after(count, 0.4)
     assert command is not None and command.brake > 0.0 and command.throttle == 0.0
     assert math.isfinite(command.steer)
+
+
+def test_what_the_planner_says_besides_reaches_the_gate_and_every_rule_has_its_unit(source, gate):
+    source.wait_matched(readers=1)
+    for count, (said, state) in enumerate(
+        (({}, 1), ({"stop_requested": True, "reason": "dark"}, 2), ({"feasible": False}, 3))
+    ):
+        source.frame()
+        source.propose(0.0, 0.2, **said)
+        command = source.command_after(count, 2.0)
+        assert command is not None and (command.throttle > 0.0) == (state == 1)
+        assert source.spin_until(lambda s=state: source.states and source.states[-1].state == s, 2)
+        if state == 2:
+            assert "dark" in source.states[-1].reason
+    units = {rule.name: rule.unit for rule in source.states[-1].rules}
+    assert units["jerk"] == "m/s^3" and units["odometry_age_s"] == "s" and all(units.values())
 
 
 def test_a_speedometer_that_is_not_a_number_brakes(source, gate):
@@ -146,17 +171,17 @@ def test_a_gate_that_is_ended_leaves_the_vehicle_braking(source, gate, number):
 
 
 def test_an_unknown_parameter_is_a_clear_error(ros_domain):
-    result = subprocess.run(
-        [sys.executable, "-m", "wm_planner.gate_node"]
-        + ["--ros-args", "-p", "limits.steer_rate:=1.0"],
+    command = [sys.executable, "-m", "wm_planner.gate_node", "--ros-args"]
+    child = subprocess.Popen(
+        [*command, "-p", "autostart:=true", "-p", "limits.steer_rate:=1.0"],
         env=ros_domain.env,
-        capture_output=True,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=20,
     )
-    assert result.returncode == 2
-    assert "limits.steer_rate" in result.stderr and "steer_rate_radps" in result.stderr
-    assert "Traceback" not in result.stderr
+    said = next(line for line in child.stderr if "limits.steer_rate" in line)
+    assert "steer_rate_radps" in said
+    child.terminate()
+    assert "Traceback" not in child.communicate(timeout=10)[1] and child.returncode == 0
 
 
 def test_the_gate_imports_nothing_learned(ros_domain):

@@ -132,7 +132,9 @@ def test_environment_keeps_what_the_user_set(tmp_path):
     environment = node_environment(tmp_path, {"OMP_NUM_THREADS": "4"})
     assert environment["OMP_NUM_THREADS"] == "4"
     assert environment["AMENT_PREFIX_PATH"] == sys.prefix
-    assert environment["FASTDDS_BUILTIN_TRANSPORTS"] == "LARGE_DATA"
+    assert environment["FASTDDS_BUILTIN_TRANSPORTS"].startswith("DEFAULT?sockets_size=")
+    ours = {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
+    assert node_environment(tmp_path, ours)["FASTDDS_BUILTIN_TRANSPORTS"] == "UDPv4"
 
 
 def test_parameters_of_the_drive_win_over_the_file(tmp_path):
@@ -177,7 +179,7 @@ def test_ready_means_that_all_topics_of_the_table_are_there(scripts, tmp_path):
     graph = FakeGraph()
     table = node_table(drive_options({"role_name": "hero"}), tmp_path)
     launcher = Launcher(table, tmp_path)
-    with pytest.raises(UserError, match="not ready after 0 s: bridge, gate, perception, planner"):
+    with pytest.raises(UserError, match="not ready after 0 s: bridge, perception, planner, gate"):
         launcher.wait_ready(graph, timeout_s=0.0)
     graph.publishers = dict.fromkeys(
         ("/carla/hero/odometry", "/carla/status", "/carla/hero/vehicle_control_cmd", "/wm/latent"),

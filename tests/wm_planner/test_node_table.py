@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,6 +36,7 @@ CONFIG_OF = {
     "perception": "wm_perception.perception_node:PerceptionConfig",
     "planner": "wm_planner.node_config:PlannerNodeConfig",
     "gate": "wm_planner.node_config:GateNodeConfig",
+    "manager": "wm_planner.manager_node:ManagerConfig",
     "expert": "wm_sim.expert_node:ExpertConfig",
     "recorder": "wm_training.recorder_node:RecorderConfig",
 }
@@ -45,8 +47,9 @@ def keys(**options) -> list[str]:
 
 
 def test_who_runs():
-    assert keys() == ["bridge", "gate", "perception", "planner"]
-    assert keys(source="carla_bridge") == ["gate", "perception", "planner"]
+    managed = ["perception", "planner", "gate", "manager"]
+    assert keys() == ["bridge", *managed]
+    assert keys(source="carla_bridge") == managed
     assert keys(driver="expert") == ["bridge", "expert"]
     assert keys(record="bags/one", rviz=True)[-2:] == ["recorder", "rviz"]
 
@@ -89,7 +92,8 @@ def test_modules_names_and_topics_exist(driver):
     for spec in node_table(drive_options({"driver": driver, "record": "bags/one"}), MODEL):
         module = importlib.import_module(spec.module)
         assert callable(module.main)
-        assert f'create_node("{spec.name}")' in inspect.getsource(module)
+        made = re.compile(rf'(create_node|ManagedNode)\("{spec.name}"')
+        assert made.search(inspect.getsource(module))
         assert (ROOT / "src" / spec.package / "scripts" / spec.executable).is_file()
         assert spec.config is None or spec.config.is_file()
         assert known.issuperset(spec.publishes + spec.subscribes)

@@ -16,6 +16,7 @@ from wm_dynamics.backend import TorchBackend
 from wm_dynamics.checkpoint import save_checkpoint
 from wm_dynamics.config import SIZES
 from wm_dynamics.model import WorldModel
+from wm_dynamics.novelty import Novelty
 from wm_msgs.msg import Latent
 from wm_perception.conventions import to_map
 from wm_perception.frame import Command
@@ -23,8 +24,10 @@ from wm_perception.messages import to_array
 from wm_perception.node_tools import header
 from wm_perception.topics import topic
 from wm_planner import markers
-from wm_planner.planner import Plan
-from wm_planner.planner_node import make_backend, read_latent, statistics_message
+from wm_planner.doubt import DoubtState, Level
+from wm_planner.driver import make_backend
+from wm_planner.plan import Plan
+from wm_planner.planner_messages import proposal_message, read_latent, statistics_message
 
 ROLE = "ego_vehicle"
 MODEL = WorldModel.untrained(SIZES["tiny"], seed=0)
@@ -120,12 +123,56 @@ def test_path_and_rollouts_messages():
 
 
 def test_statistics_count_a_missed_deadline():
-    from wm_planner.planner_config import PlannerConfig
+    assert statistics_message(plan(), 60.0, deadline_ms=50.0).deadline_missed
+    assert not statistics_message(plan(), 40.0, deadline_ms=50.0).deadline_missed
 
-    config = PlannerConfig(deadline_ms=50.0)
-    assert statistics_message(plan(), 60.0, config).deadline_missed
-    message = statistics_message(replace(plan(), chosen=1), 10.0, config)
-    assert not message.deadline_missed and list(message.term_names) == ["lateral", "speed"]
+
+def test_statistics_say_what_was_chosen_and_how_the_terms_are_spread():
+    doubt = DoubtState(Level.DOUBT, 5.0, 2.0, True, "unusual: novelty")
+    chosen = replace(
+        plan(),
+        term_means={"lateral": 2.0, "speed": 3.0}, term_least={"lateral": 0.1, "speed": 0.2},
+        iterations=3, feasible=False, collision_probability=0.75, trusted_steps=10.0,
+        speed_cap_mps=5.0, doubt=doubt,
+    )  # fmt: skip
+    message = statistics_message(chosen, 10.0, 50.0, STEP_NS, dt=0.2)
+    assert list(message.term_names) == ["lateral", "speed"]
+    assert list(message.term_costs) == [0.5, 1.5]
+    assert list(message.term_means) == [2.0, 3.0]
+    assert list(message.term_mins) == pytest.approx([0.1, 0.2])
+    assert (message.iterations, message.feasible, message.doubt_level) == (3, False, 1)
+    assert message.trusted_s == pytest.approx(2.0) and message.speed_cap_mps == 5.0
+    assert message.collision_probability == 0.75 and message.doubt_reason == "unusual: novelty"
+    assert message.header.stamp.nanosec == STEP_NS
+    assert statistics_message(plan(), 10.0, 50.0).speed_cap_mps == 0.0
+
+
+def test_a_proposal_says_what_the_gate_must_know():
+    good = proposal_message(plan(), STEP_NS)
+    assert (good.steer, good.accel) == pytest.approx((0.1, 0.2))
+    assert good.feasible and not good.stop_requested and good.reason == ""
+
+    broken = proposal_message(plan(finite=False), STEP_NS)
+    assert math.isnan(broken.steer) and math.isnan(broken.accel) and "not finite" in broken.reason
+
+    cornered = proposal_message(replace(plan(), feasible=False), STEP_NS)
+    assert math.isfinite(cornered.steer) and not cornered.feasible and cornered.reason
+
+    lost = DoubtState(Level.STOP, 5.0, 2.0, True, "unusual: novelty")
+    stop = proposal_message(replace(plan(), doubt=lost), STEP_NS)
+    assert stop.stop_requested and stop.reason == "unusual: novelty" and math.isfinite(stop.steer)
+
+    blinded = proposal_message(plan(), STEP_NS, stop="camera silent")
+    assert blinded.stop_requested and blinded.reason == "camera silent"
+
+
+def test_novelty_counts_only_where_it_was_measured():
+    backend = make_backend("planner", MODEL)
+    message = latent_message(backend)
+    message.novelty = 3.5
+    assert read_latent(message, backend).novelty is None
+    backend.novelty = Novelty({}, 2.0, 0.2)
+    assert read_latent(message, backend).novelty == pytest.approx(3.5)
 
 
 @pytest.mark.ros
@@ -138,6 +185,7 @@ def test_one_proposal_per_latent_and_imagination_only_for_watchers(ros_domain, t
     save_checkpoint(MODEL, tmp_path / "model")
     command = [sys.executable, "-m", "wm_planner.planner_node", "--ros-args"]
     command += ["-p", f"model:={tmp_path / 'model'}", "-p", "candidates:=24"]
+    command += ["-p", "autostart:=true"]
     child = subprocess.Popen(command, env=ros_domain.env)
     rclpy.init()
     try:
@@ -157,10 +205,15 @@ def test_one_proposal_per_latent_and_imagination_only_for_watchers(ros_domain, t
             return False
 
         names = [topic(key).name(ROLE) for key in heard]
-        assert spin_until(
-            lambda: latents.get_subscription_count() and all(map(node.count_publishers, names))
-        )
-        spin_until(lambda: False, 0.5)
+        states: set[str] = set()
+
+        def note_state(message) -> None:
+            for status in message.status:
+                states.update(v.value for v in status.values if v.key == "state")
+
+        subscription(node, "diagnostics", ROLE, note_state)
+        assert spin_until(lambda: "active" in states and all(map(node.count_publishers, names)))
+        assert latents.get_subscription_count() == 1
         backend = TorchBackend(MODEL)
         for k in range(1, 6):
             latents.publish(latent_message(backend, k * STEP_NS))
@@ -189,12 +242,11 @@ def test_one_proposal_per_latent_and_imagination_only_for_watchers(ros_domain, t
     ],
 )
 def test_bad_parameters_are_clear_errors(ros_domain, arguments, text):
-    result = subprocess.run(
-        [sys.executable, "-m", "wm_planner.planner_node", "--ros-args", *arguments],
-        env=ros_domain.env,
-        capture_output=True,
-        text=True,
-        timeout=30,
+    command = [sys.executable, "-m", "wm_planner.planner_node", "--ros-args", *arguments]
+    child = subprocess.Popen(
+        [*command, "-p", "autostart:=true"], env=ros_domain.env, stderr=subprocess.PIPE, text=True
     )
-    assert result.returncode == 2 and text in result.stderr
-    assert "Traceback" not in result.stderr
+    said = [next(line for line in child.stderr if text in line)]
+    child.terminate()
+    said += child.communicate(timeout=10)[1]
+    assert child.returncode == 0 and "Traceback" not in "".join(said)

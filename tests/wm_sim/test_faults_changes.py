@@ -144,6 +144,14 @@ def test_wrong_size_cuts_the_content():
     assert (message.map_name, message.opendrive) == ("Town01", "<OpenD")
 
 
+def test_wrong_encoding_renames_and_keeps_the_bytes():
+    original = image(DT_NS)
+    for text, name in (("image:wrong_encoding", "32FC1"), ("image:wrong_encoding:1", "no_such_")):
+        ((message,),) = through(text, lambda _: copy.deepcopy(original), 1, key="image")
+        assert message.encoding.startswith(name) and message.data == original.data
+    assert applies(parse_fault("image:wrong_encoding"), Odometry) == "Odometry is no image"
+
+
 def test_the_last_item_is_lost_at_least():
     ((message,),) = through(
         "waypoints:wrong_size:0.99", lambda _: RoutePath(poses=[PoseStamped()]), 1, key="waypoints"

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from wm_perception.camera_stream import FRONT
+from wm_perception.frame import Command
 from wm_sim.weather import PRESETS
 from wm_sim.world import World
-from wm_training.collect import MIXES, CollectJob, collect_town
+from wm_training.collect import MIXES, CollectJob, collect_town, taught
 from wm_training.perturbed import HABITS
 from wm_training.store import Store
+from wm_training.store_columns import TEACHER
 from wm_training.weather_split import COLLECTED, HELD_OUT
 
 FRAMES = 250
@@ -100,6 +102,22 @@ def test_a_mix_of_cars_draws_nothing_for_others():
 def test_weather_is_collected_or_held_out():
     assert set(COLLECTED) | set(HELD_OUT) == set(PRESETS)
     assert HELD_OUT and not set(COLLECTED) & set(HELD_OUT)
+
+
+def test_lessons_hold_a_teachers_wish_for_every_frame(tmp_path):
+    collect_town(CollectJob("tiny", FRAMES, 4, tmp_path / "taught", "lessons"))
+    store = Store.open(tmp_path / "taught")
+    wished, done = store.columns[TEACHER], store.columns["command"]
+    assert wished.shape == (store.frames, 2) and abs(wished).max() <= 1.0
+    difference = abs(wished[:-1] - done[1:]).max(1)  # a command is told by the frame after it
+    assert np.median(difference) < 0.15 < difference.max(), "mostly done, sometimes pushed away"
+    both = Store.open(tmp_path / "taught", tmp_path / "taught")
+    assert len(both.columns[TEACHER]) == 2 * store.frames
+
+
+def test_a_wish_to_back_up_is_one_to_brake():
+    wishes = [Command(0.1, 0.5), Command(0.0, 0.3, reverse=True)]
+    np.testing.assert_allclose(taught(wishes), [[0.1, 0.5], [0.0, -0.3], [0.0, -0.3]])
 
 
 @pytest.mark.camera

@@ -11,16 +11,16 @@ from wm_dynamics.config import SIZES
 from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
 from wm_dynamics.variants import variant
-from wm_planner.planner_config import PlannerConfig
 from wm_sim.simulator import Simulator
 from wm_sim.world import World
 from wm_training.commands import eval as command
 from wm_training.drivers import make_driver, simulator_camera
-from wm_training.evaluation import drive_route, evaluate, share_tasks
-from wm_training.scoring import summarise
+from wm_training.evaluation import DriverSpec, drive_route, evaluate, share_tasks
 from wm_training.suites import RouteTask, scenario_task, suite_tasks
+from wm_training.summary import summarise
 
 TASK = RouteTask("tiny", 1, 4, 0)
+EXPERT = DriverSpec("expert")
 
 
 @pytest.fixture(scope="module")
@@ -85,26 +85,28 @@ def test_every_frame_can_be_watched(simulator):
 def test_processes_report_in_the_order_of_the_tasks():
     tasks = [RouteTask("tiny", route, 0, 0, time_limit_s=1.0) for route in (2, 0)]
     reported = []
-    drives = evaluate(tasks, "expert", None, PlannerConfig(), 1, reported.append)
+    drives = evaluate(tasks, EXPERT, 1, lambda *what: reported.append(what))
     assert [drive.result.route for drive in drives] == [2, 0]
-    assert len(reported) == 2
+    assert sorted(number for number, _ in reported) == [0, 1]
+    assert dict(reported)[1] == drives[1]
 
 
 def test_processes_share_a_town():
     tasks = [RouteTask("tiny", route, 0, 0, time_limit_s=1.0) for route in range(4)]
-    assert [[n for n, _ in part] for part in share_tasks(tasks, 1)] == [[0, 1, 2, 3]]
-    parts = share_tasks([*tasks, RouteTask("val01", 0, 0, 0)], 3)
+    numbered = list(enumerate(tasks))
+    assert [[n for n, _ in part] for part in share_tasks(numbered, 1)] == [[0, 1, 2, 3]]
+    parts = share_tasks([*numbered, (4, RouteTask("val01", 0, 0, 0))], 3)
     assert sorted(n for part in parts for n, _ in part) == [0, 1, 2, 3, 4]
     assert len(parts) == 3
     assert all(len({task.town for _, task in part}) == 1 for part in parts)
-    assert len(share_tasks(tasks[:1], 8)) == 1
+    assert len(share_tasks(numbered[:1], 8)) == 1
+    assert share_tasks([], 2) == []
 
 
 def test_two_processes_give_what_one_gives():
     tasks = [RouteTask("tiny", 0, 4, seed, time_limit_s=5.0) for seed in (0, 1, 2)]
     results = [
-        [drive.result for drive in evaluate(tasks, "expert", None, PlannerConfig(), processes)]
-        for processes in (1, 2)
+        [drive.result for drive in evaluate(tasks, EXPERT, processes)] for processes in (1, 2)
     ]
     assert results[0] == results[1]
     assert len({result.driven_m for result in results[0]}) > 1
@@ -122,7 +124,7 @@ def test_a_scenario_is_judged(simulator):
 
 def test_a_users_error_in_a_process_is_a_users_error_here():
     with pytest.raises(UserError, match=r"routes 0\.\.23, not 99"):
-        evaluate([RouteTask("tiny", 99, 0, 0)], "expert", None, PlannerConfig(), 1)
+        evaluate([RouteTask("tiny", 99, 0, 0)], EXPERT, 1)
 
 
 def test_what_is_unknown_is_a_users_error(model_dir):
@@ -167,7 +169,7 @@ def camera_model_dir(tmp_path_factory):
 @pytest.mark.camera
 def test_a_camera_model_gets_the_camera_it_needs(camera_model_dir):
     task = replace(TASK, time_limit_s=1.0, world=World(weather="night"))
-    (drive,) = evaluate([task], "planner", camera_model_dir, PlannerConfig(), 1)
+    (drive,) = evaluate([task], DriverSpec("planner", camera_model_dir), 1)
     assert len(drive.plan_ms) == 11
 
 

@@ -35,5 +35,5 @@ def test_a_part_the_model_lacks_is_refused(tmp_path, write_store, begun):
     options = {"data": [data], "out": tmp_path / "run", "init": tmp_path / "begun", "steps": 1}
     with pytest.raises(UserError, match=r"--learn forcast: the model's parts are decoder, ego"):
         main(Args(learn=["forcast"], **options))
-    with pytest.raises(UserError, match="--learn ego alone"):
+    with pytest.raises(UserError, match="nothing to learn"):
         main(Args(learn=["ego"], **options))

@@ -86,6 +86,21 @@ def test_bursts_shake_the_wheel_and_drift_leaves_the_middle(road):
     assert np.abs([d[:, 1] for d in drifted]).max() > 0.8
 
 
+def test_a_lesson_keeps_the_experts_wishes_while_the_car_is_shaken(road):
+    shaken = driver(road, HABITS["lesson"])
+    done = drive(road, shaken, 120)
+    assert len(shaken.wishes) == 120
+    wished = np.array([(wish.steer, wish.accel) for wish in shaken.wishes])
+    assert abs(wished - done[:, 2:]).max() > 0.2, "it is pushed about"
+    assert abs(done[:, 1]).max() > 0.2
+    expert = driver(road, Habit(jitter=CALM, cruise_mps=HABITS["lesson"].cruise_mps))
+    calm = drive(road, expert, 120)
+    np.testing.assert_array_equal(calm[:, 2:], [(w.steer, w.accel) for w in expert.wishes])
+    assert abs(done[-1, 1]) < 1.5, "and its wishes lead back"
+    shaken.reset(road.scene())
+    assert shaken.wishes == []
+
+
 def test_a_random_driver_looks_at_nothing(road):
     one, other = driver(road, HABITS["random"]), driver(road, HABITS["random"])
     green = [one.drive(road.frame(20.0 + i, number=i)) for i in range(20)]

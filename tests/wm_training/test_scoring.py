@@ -1,6 +1,7 @@
 """The judge: completion, penalties and endings on drives that can be checked by hand."""
 
-from dataclasses import replace
+import json
+from dataclasses import MISSING, asdict, fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +19,8 @@ from wm_perception.frame import (
 from wm_perception.route import Route
 from wm_perception.scene import Scene
 from wm_training.intervals import bootstrap_mean, poisson_rate, wilson
-from wm_training.scoring import RouteScorer, summarise
+from wm_training.scoring import RouteScorer
+from wm_training.summary import read_result, summarise
 
 DT_NS = 100_000_000
 NOBODY = Objects()
@@ -161,7 +163,10 @@ def test_rates_come_with_intervals():
     stations = np.arange(0, 106, 0.5)
     bad = drive(make_scene(), stations, collided_at=100, contact=contact_with(ObjectClass.CAR))
     results = [drive(make_scene(), stations) for _ in range(9)] + [bad]
-    staged = [replace(r, scenario="cut_in", scenario_success=r is not bad) for r in results]
+    staged = [
+        replace(r, route=i, scenario="cut_in", scenario_success=r is not bad)
+        for i, r in enumerate(results)
+    ]
     summary = summarise(staged, [], 100.0)["summary"]
     for name in ("collisions_per_km", "at_fault_collisions_per_km", "driving_score",
                  "route_completion", "scenario_success"):  # fmt: skip
@@ -181,3 +186,79 @@ def test_intervals_are_the_published_ones():
     low, high = bootstrap_mean([0.0] * 50 + [100.0] * 50)
     assert 38 < low < 45 and 55 < high < 62
     assert bootstrap_mean([7.0, 7.0]) == (7.0, 7.0)
+
+
+def test_a_route_says_what_happened_where():
+    contact = contact_with(ObjectClass.PEDESTRIAN)
+    result = drive(
+        make_scene(lambda ego: 20.0 < ego.x < 25.0 or ego.x > 70.0), np.arange(0, 106, 0.5),
+        collided_at=150, contact=contact, light=LightState.RED,
+    )  # fmt: skip
+    kinds = [event.kind for event in result.infractions]
+    assert kinds == ["off_road", "red_light", "off_road", "collision_person"]
+    assert [event.station_m for event in result.infractions] == pytest.approx(
+        [20.5, 48.0, 70.5, 75.0], abs=2.5
+    )
+    assert result.infractions[-1].time_s == pytest.approx(15.0)
+    assert (result.infractions[-1].x, result.infractions[-1].y) == (75.0, 0.0)
+    stuck = drive(make_scene(), np.full(1000, 10.0), speed=0.0)
+    assert [event.kind for event in stuck.infractions] == ["blocked"]
+
+
+def test_both_leaderboards_are_given_side_by_side():
+    result = drive(make_scene(), np.arange(0, 106, 0.5), light=LightState.RED)
+    assert (result.driving_score, result.driving_score_21) == pytest.approx((70.0, 100 / 1.4))
+    assert (result.leaderboard_20, result.leaderboard_21) == pytest.approx((70.0, 100 / 1.4))
+    slow = drive(make_scene(), np.arange(0, 106, 0.5), objects=fast_car())
+    assert slow.driving_score == slow.driving_score_21 == 100.0
+    assert slow.leaderboard_20 == pytest.approx(100 * 0.85**4)
+    assert slow.leaderboard_21 == pytest.approx(100 / (1 + 4 * 0.2))
+    assert slow.driving_efficiency == pytest.approx(50.0)
+
+
+def fast_car() -> Objects:
+    """Somebody else, who is twice as fast, far away."""
+    return replace(car_at(900.0), velocities=np.array([[10.0, 0.0]]))
+
+
+def test_success_is_judged_as_in_bench2drive_and_nocrash():
+    clean = drive(make_scene(), np.arange(0, 106, 0.5))
+    assert clean.bench2drive_success and clean.nocrash_success
+    red = drive(make_scene(), np.arange(0, 106, 0.5), light=LightState.RED)
+    assert (red.bench2drive_success, red.nocrash_success) == (False, True)
+    # 105 m at 5 km/h and 20 s are 95.6 s; this one takes 105 s.
+    late = drive(make_scene(), np.arange(0, 106, 0.1))
+    assert (late.bench2drive_success, late.nocrash_success) == (True, False)
+    hit = drive(make_scene(), np.arange(0, 106, 0.5), collided_at=100)
+    assert (hit.bench2drive_success, hit.nocrash_success) == (False, False)
+
+
+def test_a_result_survives_json_and_older_files_are_read():
+    result = drive(make_scene(), np.arange(0, 106, 0.5), light=LightState.RED)
+    row = json.loads(json.dumps(asdict(result)))
+    assert read_result(row) == result
+    added = [f.name for f in fields(result) if f.default is not MISSING][3:]
+    old = {name: value for name, value in row.items() if name not in added}
+    assert read_result(old).driving_score_21 is None
+    assert read_result(old).infractions == ()
+    summary = summarise([read_result(old)], [], 100.0)["summary"]
+    assert summary["driving_score_21"] is None
+    assert summary["driving_score"] == pytest.approx(70.0)
+
+
+def test_rates_by_kind_and_scores_by_town():
+    stations = np.arange(0, 106, 0.5)
+    red = drive(make_scene(), stations, light=LightState.RED)
+    clean = drive(make_scene(), stations)
+    results = [replace(red, town="a"), replace(clean, town="b"), replace(clean, town="b", route=1)]
+    summary = summarise(results, [], 100.0)["summary"]
+    rate = summary["infractions_per_km"]["red_light"]
+    low, high = summary["infractions_per_km_95"]["red_light"]
+    assert rate == summary["red_lights_per_km"] == pytest.approx(1 / summary["km"])
+    assert low < rate < high
+    assert summary["infractions_per_km"]["collision_person"] == 0.0
+    assert summary["groups"]["town"]["a"]["driving_score"] == pytest.approx(70.0)
+    assert summary["groups"]["town"]["b"]["routes"] == 2
+    assert "weather" not in summary["groups"], "there was but one"
+    assert summary["bench2drive_success"] == pytest.approx(2 / 3)
+    assert summary["seeds"] == 1

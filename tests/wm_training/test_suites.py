@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -10,9 +11,10 @@ from wm_dynamics.errors import UserError
 from wm_sim.rewards import reward_config
 from wm_sim.scenarios import scenario_names, scenario_spec
 from wm_sim.scenarios.suites import SuitesFile, SuiteSpec, curriculum, read_suites
-from wm_sim.town_files import list_towns
+from wm_sim.town_files import shipped_towns
 from wm_sim.weather import PRESETS
 from wm_sim.world import World
+from wm_training.frame_faults import frame_faults
 from wm_training.scoring import OFF_ROUTE_M, TIME_LIMIT_S
 from wm_training.suites import SUITES, RouteTask, scenario_task, suite_tasks
 
@@ -23,6 +25,8 @@ CLASSIC = {
     "val-traffic": (("val01", "val02"), 10, 20),
     "tiny": (("tiny",), 2, 4),
 }
+# CARLA's own towns, which do not ship, and their suites.
+CARLAS = {f"Town{n}": f"test-town{n}" for n in ("01", "02", "03", "05")}
 
 
 @pytest.mark.parametrize("name", CLASSIC)
@@ -34,16 +38,71 @@ def test_the_published_suites_never_change(name):
     assert {task.off_route_m for task in expected} == {OFF_ROUTE_M}
 
 
+def towns_of(name):
+    suite = SUITES[name]
+    of_scenarios = {t for s in suite.scenario_list for t in scenario_spec(s).stages}
+    return {*suite.towns, *of_scenarios}
+
+
+SHIPPED = [name for name in SUITES if towns_of(name) <= set(shipped_towns())]
+
+
 def test_only_test_suites_use_test_towns():
     for name in SUITES:
-        towns = {task.town for task in suite_tasks(name, 0)}
-        assert towns <= set(list_towns())
-        tested = {town for town in towns if town.startswith("test")}
+        towns = towns_of(name)
+        assert towns <= {*shipped_towns(), *CARLAS}, name
+        tested = {town for town in towns if town.startswith("test") or town in CARLAS}
         assert tested == (towns if name.startswith("test-") else set()), name
 
 
-def test_every_suite_has_tasks_that_differ_and_keep_its_limits():
+def test_a_suite_whose_town_is_missing_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("WM_TOWNS", str(tmp_path))
+    assert set(SUITES) - set(SHIPPED) == {*CARLAS.values(), "test-towns"}
+    with pytest.raises(UserError, match=r"needs Town03, .*`wm town add Town03.xodr` adds it"):
+        suite_tasks("test-town03", 0)
+    for town in CARLAS:
+        (tmp_path / f"{town}.net.xml.gz").touch()
+    tasks = suite_tasks("test-towns", 0, seeds=3)
+    assert Counter(task.town for task in tasks) == dict.fromkeys(CARLAS, 30)
+
+
+def test_every_test_suite_gives_thirty_drives_with_three_seeds():
     for name in SUITES:
+        if name.startswith("test-"):
+            suite = SUITES[name]
+            assert 3 * len(suite.towns) * suite.routes * len(suite.weathers) >= 30, name
+
+
+def test_seeds_repeat_every_route_with_other_traffic():
+    tasks = suite_tasks("val-traffic", 4, seeds=3)
+    assert len(tasks) == 3 * len(suite_tasks("val-traffic", 4))
+    assert Counter(task.seed for task in tasks) == {4: 20, 5: 20, 6: 20}
+    assert suite_tasks("val-traffic", 4) == [task for task in tasks if task.seed == 4]
+    runs = suite_tasks("scenario-blocked_lane", 0, seeds=2)
+    assert [task.seed for task in runs] == list(range(6))
+
+
+def test_the_faults_suite_drives_the_same_routes_with_each_fault():
+    tasks = suite_tasks("faults", 0)
+    by_fault = {}
+    for task in tasks:
+        by_fault.setdefault(task.fault, []).append(replace(task, fault=""))
+    assert len({tuple(rows) for rows in by_fault.values()}) == 1
+    assert "" in by_fault, "the row to compare with"
+    for fault in by_fault:
+        frame_faults(fault)
+    delays = [f for text in by_fault for f in frame_faults(text) if f.kind == "delay"]
+    assert sorted(f.value for f in delays) == [1, 2, 3, 4, 5]
+
+
+def test_a_suite_of_every_weather():
+    tasks = suite_tasks("test-weather", 0)
+    assert {task.world.weather for task in tasks} == set(PRESETS)
+    assert len(tasks) >= 30
+
+
+def test_every_suite_has_tasks_that_differ_and_keep_its_limits():
+    for name in SHIPPED:
         tasks = suite_tasks(name, seed=3, time_limit_s=9.0)
         assert tasks and len(tasks) == len(set(tasks)), name
         assert {task.time_limit_s for task in tasks} == {9.0}
@@ -54,7 +113,10 @@ def test_the_scenario_suites():
     tasks = suite_tasks("scenarios", 0)
     counts = Counter(task.scenario for task in tasks)
     assert set(counts.values()) == {3}
-    assert set(counts) == {n for n in scenario_names() if scenario_spec(n).about != "driving"}
+    about = {name: scenario_spec(name).about for name in scenario_names()}
+    assert set(counts) == {n for n, a in about.items() if a in ("road users", "rules")}
+    hidden = {name for name, a in about.items() if a == "occlusion"}
+    assert hidden and hidden <= set(SUITES["occlusion"].scenario_list)
     assert len(counts) >= 20
     one = suite_tasks("scenario-blocked_lane", 7)
     assert [task.seed for task in one] == [7, 8, 9]
@@ -97,6 +159,7 @@ def test_the_curriculum_is_the_one_that_was_asked_for():
         ({"towns": ["tiny"], "routes": 1, "cars": 3}, "Extra inputs"),
         ({"towns": ["tiny"], "routes": -1}, "greater than or equal to 0"),
         ({"scenarios": "some"}, "all"),
+        ({"scenarios": "all", "weather": "all"}, "one weather and no faults"),
     ],
 )
 def test_a_wrong_suite_is_refused(about, complaint):
@@ -109,6 +172,8 @@ def test_what_a_suite_names_must_exist():
         SuiteSpec(scenarios=("alien",))
     with pytest.raises(UserError, match="unknown weather 'plague'"):
         SuiteSpec(towns=("tiny",), routes=1, weather="plague")
+    with pytest.raises(UserError, match="is no fault"):
+        SuiteSpec(towns=("tiny",), routes=1, faults=("bad luck",))
     with pytest.raises(UserError, match="unknown suite 'night'; known suites: test-notraffic"):
         suite_tasks("night", 0)
     with pytest.raises(UserError, match="distance from the route"):

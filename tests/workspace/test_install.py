@@ -27,7 +27,9 @@ MESSAGE_PACKAGES = (
 )
 EXECUTABLES = (
     "wm_perception/perception_node",
+    "wm_planner/bad_planner_node",
     "wm_planner/gate_node",
+    "wm_planner/manager_node",
     "wm_planner/planner_node",
     "wm_sim/bridge_node",
     "wm_sim/expert_node",

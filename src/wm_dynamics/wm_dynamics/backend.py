@@ -15,7 +15,7 @@ import torch
 
 from wm_dynamics.novelty import Novelty, Trace, follow
 from wm_dynamics.novelty_signs import Glimpse
-from wm_dynamics.rollout import LatentState
+from wm_dynamics.rollout import End, LatentState, Rollout
 
 
 class Sight(Protocol):
@@ -52,12 +52,16 @@ class Imagined:
         speed: (N, H) m/s.
         heads: name -> (N, H).
         disagreement: (N,).
+        spreads: (N, S) at each checked step.
+        end: the model's own last states, for a critic; None where there are none.
     """
 
     path: np.ndarray
     speed: np.ndarray
     heads: dict[str, np.ndarray]
     disagreement: np.ndarray
+    spreads: np.ndarray
+    end: End | None = None
 
 
 class TorchBackend:
@@ -122,19 +126,53 @@ class TorchBackend:
         trace, score = follow(self.novelty, trace, glimpse, ego, config)
         return seen.latent, float(seen.surprise[0]), trace, float(score[0])
 
+    def predict(
+        self, latent: LatentState, action: np.ndarray, motion: np.ndarray, state: np.ndarray
+    ) -> LatentState:
+        """One step of ``dt`` seconds without a look at the world: the belief of the prior.
+
+        Args:
+            latent, action, motion: see :meth:`observe`.
+            state: (5,) scaled proprioception now.
+        """
+        return self.model.predict_step(latent, _batch(action), _batch(motion), _batch(state))
+
     def imagine(self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray) -> Imagined:
         """Roll ``actions`` (N, H, 2) out from ``latent`` and ``ego_state`` (5,)."""
-        rollout = self.model.imagine(
-            latent,
-            torch.from_numpy(np.asarray(ego_state, np.float32)),
-            torch.from_numpy(np.asarray(actions, np.float32)),
-        )
-        return Imagined(
-            path=rollout.path.numpy(),
-            speed=rollout.speed.numpy(),
-            heads={name: value.numpy() for name, value in rollout.heads.items()},
-            disagreement=rollout.disagreement.numpy(),
-        )
+        return _arrays(self.model.imagine(latent, _tensor(ego_state), _tensor(actions)))
+
+    @property
+    def members(self) -> int:
+        """Size of the model's ensemble; 1 for an imaginer without one."""
+        return self.model.members
+
+    def imagine_members(
+        self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
+    ) -> Imagined:
+        """As ``imagine``, by each of K > 1 members alone: K * N futures, the first member's first.
+
+        Disagreement is not measured: it is zeros.
+        """
+        return _arrays(self.model.imagine_members(latent, _tensor(ego_state), _tensor(actions)))
+
+    def perceive(self, latent: LatentState) -> dict[str, float]:
+        """The heads at the belief ``latent`` itself: what the model sees now."""
+        return {name: float(value[0]) for name, value in self.model.perceive(latent).items()}
+
+
+def _arrays(rollout: Rollout) -> Imagined:
+    return Imagined(
+        path=rollout.path.numpy(),
+        speed=rollout.speed.numpy(),
+        heads={name: value.numpy() for name, value in rollout.heads.items()},
+        disagreement=rollout.disagreement.numpy(),
+        spreads=rollout.spreads.numpy(),
+        end=rollout.end,
+    )
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(values, np.float32))
 
 
 def _streams(sight: Sight | SensorSight) -> dict[str, torch.Tensor]:
@@ -147,4 +185,4 @@ def _streams(sight: Sight | SensorSight) -> dict[str, torch.Tensor]:
 
 def _batch(values: np.ndarray) -> torch.Tensor:
     """(n,) numpy -> (1, n) float32 tensor."""
-    return torch.from_numpy(np.asarray(values, np.float32))[None]
+    return _tensor(values)[None]

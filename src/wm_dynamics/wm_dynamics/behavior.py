@@ -12,13 +12,16 @@ from __future__ import annotations
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
+from torch.nn import functional as F
 
 from wm_dynamics.config import ModelConfig
 from wm_dynamics.errors import UserError
 from wm_dynamics.latents import make_latent
 from wm_dynamics.networks import perceptron
+from wm_dynamics.packed import packed
 from wm_dynamics.rollout import LatentState
-from wm_dynamics.route_view import FINE, VIEW_DIM, fine_route, view
+from wm_dynamics.route_view import FINE, VIEW_DIM, fine_route, view, view_here
+from wm_dynamics.time_major import by_rows
 from wm_dynamics.truncated_normal import TruncatedNormal
 from wm_dynamics.twohot import decode
 
@@ -68,11 +71,24 @@ class Reader(nn.Module):
         self.net = perceptron(features, config.hidden, outputs, config.layers)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """inputs (..., D + width of stoch + known) -> (..., outputs)."""
+        """inputs (M, D + width of stoch + known) or (N, H, the same) -> (..., outputs)."""
+        if inputs.dim() == 3:
+            return by_rows(self, inputs)
         if self.known is None:
             return self.net(inputs)
         latent, known = inputs.tensor_split([self.features], -1)
-        return self.net(torch.cat([latent, self.known(known).to(latent.dtype)], -1))
+        known = self.known(known)
+        if not torch.is_autocast_enabled(inputs.device.type):
+            return self.net(torch.cat([latent, known], -1))
+        # Two products that add up, rounded otherwise than one: many rows are not joined, and the
+        # latent state, given to actor and critic, is not asked for a gradient with the embedding.
+        first, *rest = self.net
+        assert isinstance(first, nn.Linear)
+        of_latent, of_known = first.weight.split([latent.shape[-1], known.shape[-1]], 1)
+        x = torch.addmm(F.linear(known, of_known, first.bias), latent, of_latent.T)
+        for layer in rest:
+            x = layer(x)
+        return x
 
 
 class Actor(nn.Module):
@@ -94,6 +110,10 @@ class Actor(nn.Module):
         low, high = self.config.min_std, self.config.max_std
         # At the start the deviation is about a quarter of the way from low to high.
         return TruncatedNormal(torch.tanh(mean), low + (high - low) * torch.sigmoid(std - 1.0))
+
+    def mean(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The mean of :meth:`forward` alone, (..., 2)."""
+        return torch.tanh(self.reader(inputs).float()[..., :ACTIONS])
 
 
 class Critic(nn.Module):
@@ -153,9 +173,22 @@ class Behavior(nn.Module):
             torch.manual_seed(seed)
             return cls(config, world).eval()
 
+    def packed(self) -> Behavior:
+        """A copy to act with, one row at a time, see :mod:`wm_dynamics.packed`."""
+        return packed(self)
+
     def route_line(self, route: torch.Tensor) -> torch.Tensor:
         """Observed route (N, R) -> the line (N, Q, 2) that :meth:`inputs` takes, m."""
-        return fine_route(route, self.config.route_scale_m)
+        with torch.autocast(route.device.type, enabled=False):  # bfloat16 is decimetres off
+            return fine_route(route, self.config.route_scale_m)
+
+    def known(
+        self, ego_state: torch.Tensor, pose: torch.Tensor, line: torch.Tensor
+    ) -> torch.Tensor | None:
+        """What :meth:`inputs` adds to the latent state, (N, KNOWN_DIM); None: nothing."""
+        if not self.config.known:
+            return None
+        return torch.cat([ego_state, view(pose, line, self.config.route_step_m / FINE)], -1)
 
     def inputs(
         self,
@@ -175,24 +208,23 @@ class Behavior(nn.Module):
         Returns:
             (N, inputs).
         """
-        if not self.config.known:
-            return features
-        seen = view(pose, line, self.config.route_step_m / FINE)
-        known = torch.cat([ego_state, seen], -1)
-        return torch.cat([features, known.to(features.dtype)], -1)
+        known = self.known(ego_state, pose, line)
+        return features if known is None else torch.cat([features, known.to(features.dtype)], -1)
 
     def observed(
         self, latent: LatentState, ego_state: torch.Tensor, route: torch.Tensor
     ) -> torch.Tensor:
         """:meth:`inputs` of beliefs (B) with the ego states (B, 5) and routes (B, R) seen there."""
-        features = torch.cat([latent.deter, self.latent.flat(latent.stoch)], -1)
-        pose = features.new_zeros(len(features), 3)
-        return self.inputs(features, ego_state, pose, self.route_line(route))
+        parts = [latent.deter, self.latent.flat(latent.stoch)]
+        if self.config.known:
+            step_m = self.config.route_step_m / FINE
+            parts += [ego_state, view_here(self.route_line(route), step_m)]
+        return torch.cat(parts, -1)
 
     @torch.inference_mode()
     def act(self, inputs: torch.Tensor) -> torch.Tensor:
         """The actions to drive with, (B, 2): the mode."""
-        return self.actor(inputs).mean
+        return self.actor.mean(inputs)
 
     @torch.inference_mode()
     def sample(self, inputs: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ class BlindImaginer:
     """Ego dynamics of ``model`` with neutral heads."""
 
     novelty = None  # what it does not see cannot be unusual
+    members = 1  # nothing to disagree about
 
     def __init__(self, model: WorldModel):
         self.model = model
@@ -34,6 +35,10 @@ class BlindImaginer:
     def observe_step(self, latent: LatentState, *_, **__) -> tuple[LatentState, torch.Tensor]:
         """Sees nothing: the belief stays and nothing surprises."""
         return latent, torch.zeros(len(latent.deter))
+
+    def predict_step(self, latent: LatentState, *_, **__) -> LatentState:
+        """The belief stays."""
+        return latent
 
     def perceive(self, latent: LatentState) -> dict[str, torch.Tensor]:
         """Neutral head values, each (B,)."""
@@ -51,6 +56,7 @@ class BlindImaginer:
             speed,
             neutral_heads(tuple(actions.shape[:2])),
             actions.new_zeros(len(actions)),
+            actions.new_zeros(len(actions), 0),
         )
 
 

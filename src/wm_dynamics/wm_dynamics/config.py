@@ -34,9 +34,10 @@ class CameraConfig(BaseModel):
     names: tuple[str, ...] = Field(("front",), min_length=1)  # stream "camera_" + name
     height: int = Field(64, ge=32, multiple_of=16)  # pixels
     width: int = Field(64, ge=32, multiple_of=16)
-    encoder: Literal["cnn", "vit"] = "cnn"
+    encoder: Literal["cnn", "resnet", "vit"] = "cnn"
     features: int = Field(128, ge=8)  # of one camera
-    cnn_channels: int = Field(32, ge=1)  # channels after the 4x4 patch stem
+    # Channels after the 4x4 patch stem; of a resnet at a quarter of the size, a multiple of 8.
+    cnn_channels: int = Field(32, ge=1)
     draw_full: bool = False  # reconstruct every pixel; else the image at half resolution
     vit_patch: int = Field(8, ge=2)  # pixels per side of a token
     vit_width: int = Field(96, ge=8)
@@ -49,6 +50,8 @@ class CameraConfig(BaseModel):
             raise ValueError("two cameras have the same name")
         if self.height % self.vit_patch or self.width % self.vit_patch:
             raise ValueError("vit_patch must divide height and width")
+        if self.encoder == "resnet" and self.cnn_channels % 8:
+            raise ValueError("a resnet's cnn_channels must be a multiple of 8")
         if self.vit_width % self.vit_heads:
             raise ValueError("vit_heads must divide vit_width")
         return self

@@ -7,7 +7,13 @@ from torch import nn
 
 from wm_dynamics.config import ModelConfig
 from wm_dynamics.errors import UserError
-from wm_dynamics.networks import VectorEncoder, VisionTransformer, patch_cnn
+from wm_dynamics.networks import (
+    RESIDUAL_OUT,
+    VectorEncoder,
+    VisionTransformer,
+    patch_cnn,
+    residual_cnn,
+)
 from wm_dynamics.streams import VECTORS, Streams
 
 
@@ -21,6 +27,9 @@ class CameraEncoder(nn.Module):
         if camera.encoder == "vit":
             self.net: nn.Module = VisionTransformer(camera)
             width = camera.vit_width
+        elif camera.encoder == "resnet":
+            self.net = residual_cnn(3, camera.cnn_channels)
+            width = RESIDUAL_OUT * (camera.height // 16) * (camera.width // 16)
         else:
             self.net = patch_cnn(3, camera.cnn_channels)
             width = 64 * (camera.height // 16) * (camera.width // 16)

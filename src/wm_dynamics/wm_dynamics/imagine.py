@@ -10,7 +10,8 @@ motion and the last layer of the heads stay float32.
 
 Each step follows the mode of one ensemble member, member ``t % K`` at step ``t``: every candidate
 meets the same members in the same order, so no candidate looks better because it drew the most
-optimistic one, the rollout is deterministic, and it costs one prior instead of K.
+optimistic one, the rollout is deterministic, and it costs one prior instead of K. What each member
+alone would imagine (``every_member``) is asked for a few candidates only.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.nn import functional as F
 from wm_dynamics.ego import SPEED_SCALE, integrate
 from wm_dynamics.fast_cores import cast, fast_core
 from wm_dynamics.heads import head_values
-from wm_dynamics.rollout import LatentState, Rollout
+from wm_dynamics.rollout import End, LatentState, Rollout
 from wm_dynamics.rssm import drive_input
 
 DISAGREEMENT_STEPS = 3  # evaluated at 1/3, 2/3 and the end of the horizon
@@ -32,6 +33,12 @@ def native_dtype() -> torch.dtype:
     """The type this processor multiplies fastest: bfloat16 with AVX512-BF16 or AMX."""
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return torch.bfloat16 if supported() else torch.float32
+
+
+def checked_steps(horizon: int) -> list[int]:
+    """Indices of the steps at which the ensemble is compared."""
+    thirds = (round((i + 1) * horizon / DISAGREEMENT_STEPS) - 1 for i in range(DISAGREEMENT_STEPS))
+    return sorted({max(0, step) for step in thirds})
 
 
 class FastImagination:
@@ -70,9 +77,13 @@ class FastImagination:
 
     @torch.inference_mode()
     def __call__(
-        self, latent: LatentState, ego_state: torch.Tensor, actions: torch.Tensor
+        self,
+        latent: LatentState,
+        ego_state: torch.Tensor,
+        actions: torch.Tensor,
+        every_member: bool = False,
     ) -> Rollout:
-        """See :meth:`wm_dynamics.model.WorldModel.imagine`."""
+        """See :meth:`wm_dynamics.model.WorldModel.imagine` and ``imagine_members``."""
         n, horizon = actions.shape[:2]
         states, motions = self.ego.roll(ego_state.expand(n, -1), actions)
         speed = states[..., :1]
@@ -81,12 +92,18 @@ class FastImagination:
         deter, stoch = latent.deter, latent.stoch
         carry = self.core.begin(latent.memory, n, horizon)
         members = len(self.priors)
-        checked = {round((i + 1) * horizon / DISAGREEMENT_STEPS) - 1 for i in range(3)}
+        checked = set() if every_member or members == 1 else set(checked_steps(horizon))
         deters, stochs, spreads = [], [], []
         for t in range(horizon):
             deter = self.core.step(self.tokens(stoch, drive[:, t]), deter, carry, t)
             small = deter.to(self.dtype)
-            if t in checked and members > 1:
+            if every_member:
+                logits = [
+                    prior(part)
+                    for prior, part in zip(self.priors, small.chunk(members), strict=True)
+                ]
+                stoch = self.latent.mode(torch.cat(logits))
+            elif t in checked:
                 logits = [prior(small) for prior in self.priors]
                 spreads.append(self.latent.spread(torch.stack(logits).float()))
                 stoch = self.latent.mode(logits[t % members])
@@ -95,9 +112,14 @@ class FastImagination:
             deters.append(small)
             stochs.append(stoch)
         heads = self.heads(torch.stack(deters, 1), torch.stack(stochs, 1))
-        disagreement = torch.stack(spreads).mean(0) if spreads else actions.new_zeros(n)
+        spread = torch.stack(spreads, 1) if spreads else actions.new_zeros(n, 0)
         return Rollout(
-            integrate(motions), (speed[..., 0] * SPEED_SCALE).clamp_min(0.0), heads, disagreement
+            integrate(motions),
+            (speed[..., 0] * SPEED_SCALE).clamp_min(0.0),
+            heads,
+            spread.mean(1) if spreads else actions.new_zeros(n),
+            spread,
+            End(LatentState(deter, stoch), states[:, -1]),
         )
 
     def heads(self, deter: torch.Tensor, stoch: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from wm_dynamics.cores import BlockGRUCell, Core, NormGRUCell
 from wm_dynamics.step_linear import StepLinear
-from wm_dynamics.step_ops import gru_gate, norm_silu
+from wm_dynamics.step_ops import gru_gate, gru_gate_rounded, norm_silu
 
 
 class LoopCore(Protocol):
@@ -69,6 +69,7 @@ class LoopBlockGRU:
         )
         self.hidden_norm = core.hidden_norm.weight.unflatten(0, (self.blocks, 1, -1))
         self.gates = StepLinear(core.gates.weight, core.gates.bias, dtype)
+        self.gates_bias = core.gates.bias
 
     def begin(self, deter: torch.Tensor) -> torch.Tensor:
         """See :class:`LoopCore`."""
@@ -79,7 +80,11 @@ class LoopBlockGRU:
         summary = norm_silu(self.summary(rows), self.summary_norm)
         shared = self.shared(torch.cat([x.to(self.dtype), summary], -1))
         hidden = self.own(self._split(rows)) + self._split(shared)
-        return gru_gate(carry, self.gates(norm_silu(hidden, self.hidden_norm, (0, 2))))
+        hidden = norm_silu(hidden, self.hidden_norm, (0, 2))
+        if torch.is_grad_enabled() or self.dtype == carry.dtype:
+            return gru_gate(carry, self.gates(hidden))
+        # The bias is added where the gates are float32 anyway: in the product it costs a third.
+        return gru_gate_rounded(carry, hidden @ self.gates.weight, self.gates_bias)
 
     def flat(self, carry: torch.Tensor) -> torch.Tensor:
         """See :class:`LoopCore`."""

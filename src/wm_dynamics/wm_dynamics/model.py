@@ -19,6 +19,7 @@ from wm_dynamics.heads import HEADS, head_values
 from wm_dynamics.imagine import FastImagination
 from wm_dynamics.networks import perceptron
 from wm_dynamics.novelty import Novelty
+from wm_dynamics.packed import packed, share_weights
 from wm_dynamics.rollout import LatentState, Observed, Rollout
 from wm_dynamics.rssm import RSSM, States, drive_input
 from wm_dynamics.step_linear import loop_dtype
@@ -90,6 +91,19 @@ class WorldModel(nn.Module):
 
     # ------------------------------------------------------------------ inference
 
+    def packed(self) -> WorldModel:
+        """A copy to filter with, one row at a time, see :mod:`wm_dynamics.packed`.
+
+        Its beliefs differ from this model's by the rounding of bfloat16. It imagines, predicts
+        and draws by the same weights; stale once they change.
+        """
+        if self._fast is None:
+            self._fast = FastImagination(self)
+        clone = share_weights(self, keep=(self._fast,))
+        clone.encoder, clone.rssm = packed(self.encoder), packed(self.rssm)
+        clone._hash = self.hash
+        return clone
+
     def initial(self, batch: int = 1) -> LatentState:
         """The belief before anything was seen, for ``batch`` sequences."""
         with torch.inference_mode():
@@ -149,15 +163,60 @@ class WorldModel(nn.Module):
             streams: those that are there, by name.
         """
         rssm = self.rssm
-        embedding = self.encoder(network_inputs(streams, self.config))
+        belief, posterior, embedding = self._look(latent, action, motion, streams)
+        priors = torch.stack([prior(belief.deter) for prior in rssm.priors]).float()
+        surprise = rssm.latent.kl(posterior, rssm.latent.average(rssm.dist(priors)))
+        return Observed(belief, surprise, rssm.latent.spread(priors), embedding)
+
+    @torch.inference_mode()
+    def observe_belief(
+        self,
+        latent: LatentState,
+        action: torch.Tensor,
+        motion: torch.Tensor,
+        streams: Mapping[str, torch.Tensor],
+    ) -> LatentState:
+        """The belief of :meth:`observe_closely` alone; what was expected is not worked out."""
+        return self._look(latent, action, motion, streams)[0]
+
+    def _look(
+        self,
+        latent: LatentState,
+        action: torch.Tensor,
+        motion: torch.Tensor,
+        streams: Mapping[str, torch.Tensor],
+    ) -> tuple[LatentState, torch.Tensor, torch.Tensor]:
+        """The belief now, the posterior whose mode it is, and the embedding (B, E)."""
+        rssm = self.rssm
+        embedding = self.encoder(network_inputs(streams, self.config)).float()
         drive = drive_input(action, motion, self._speed(streams.get("state"), motion))
         stoch = rssm.latent.flat(latent.stoch)
         deter, memory = rssm.transition(latent.deter, stoch, drive, latent.memory)
         posterior = rssm.posterior_dist(deter, embedding)
-        priors = torch.stack([prior(deter) for prior in rssm.priors])
-        surprise = rssm.latent.kl(posterior, rssm.latent.average(rssm.dist(priors)))
-        belief = LatentState(deter, rssm.latent.compact(posterior), memory)
-        return Observed(belief, surprise, rssm.latent.spread(priors), embedding)
+        return LatentState(deter, rssm.latent.compact(posterior), memory), posterior, embedding
+
+    @torch.inference_mode()
+    def predict_step(
+        self,
+        latent: LatentState,
+        action: torch.Tensor,
+        motion: torch.Tensor,
+        state: torch.Tensor | None = None,
+    ) -> LatentState:
+        """One filter step of length ``config.dt`` in which nothing was seen: the prior's belief.
+
+        Args:
+            latent, action, motion: see :meth:`observe_step`.
+            state: (B, 5) proprioception, for the speed; None: from the motion.
+
+        Returns:
+            The belief now: mode of the mean of the priors.
+        """
+        rssm = self.rssm
+        drive = drive_input(action, motion, self._speed(state, motion))
+        stoch = rssm.latent.flat(latent.stoch)
+        deter, memory = rssm.transition(latent.deter, stoch, drive, latent.memory)
+        return LatentState(deter, rssm.latent.compact(rssm.prior_mean(deter)), memory)
 
     @torch.inference_mode()
     def perceive(self, latent: LatentState) -> dict[str, torch.Tensor]:
@@ -180,6 +239,27 @@ class WorldModel(nn.Module):
         if self._fast is None:
             self._fast = FastImagination(self)
         return self._fast(latent, ego_state, actions)
+
+    @property
+    def members(self) -> int:
+        """K, the size of the ensemble of priors."""
+        return len(self.rssm.priors)
+
+    def imagine_members(
+        self, latent: LatentState, ego_state: torch.Tensor, actions: torch.Tensor
+    ) -> Rollout:
+        """The same futures as each ensemble member alone imagines them.
+
+        Args:
+            latent, ego_state: see :meth:`imagine`; B = 1.
+            actions: (N, H, 2).
+
+        Returns:
+            K * N futures, those of the first member first; disagreement is not measured (zeros).
+        """
+        if self._fast is None:
+            self._fast = FastImagination(self)
+        return self._fast(latent, ego_state, actions.repeat(self.members, 1, 1), every_member=True)
 
     @torch.inference_mode()
     def decode(self, latent: LatentState) -> torch.Tensor:

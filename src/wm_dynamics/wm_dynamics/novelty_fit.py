@@ -48,7 +48,11 @@ def fit_novelty(shapes: Sequences, levels: Sequences, dt: float, facts: dict) ->
         standardised.append((distances - groups[name].level) / groups[name].spread)
     scores = combine(np.stack(standardised))
     threshold = float(np.quantile(scores, 1.0 - FALSE_ALARMS))
+    # The 95th and 99th percentile: where a planner's doubt ends and begins.
+    quantiles = {"novelty": [float(np.quantile(scores, 0.95)), threshold]}
+    quantiles |= facts.get("quantiles", {})
     kept = {"false_alarms": FALSE_ALARMS, "steps": int(scores.size), **facts}
+    kept["quantiles"] = quantiles
     return Novelty(groups, threshold, dt, kept)
 
 

@@ -86,6 +86,19 @@ class Observed:
 
 
 @dataclass(frozen=True)
+class End:
+    """Where N imagined futures end.
+
+    Attributes:
+        latent: belief after the last step; without a transformer's memory.
+        ego_state: (N, 5) proprioception.
+    """
+
+    latent: LatentState
+    ego_state: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Rollout:
     """N imagined futures of H steps, all in the ego frame of the moment they start from.
 
@@ -94,9 +107,14 @@ class Rollout:
         speed: (N, H) m/s after each step.
         heads: name -> (N, H), SI units and probabilities, see ``heads.HEADS``.
         disagreement: (N,) spread of the prior ensemble, averaged over the checked steps; 0 = agree.
+        spreads: (N, S) the same at each checked step, see ``imagine.checked_steps``; S = 0 where
+            nobody looked.
+        end: the last imagined state; None of an imagination without one.
     """
 
     path: torch.Tensor
     speed: torch.Tensor
     heads: dict[str, torch.Tensor]
     disagreement: torch.Tensor
+    spreads: torch.Tensor
+    end: End | None = None

@@ -6,10 +6,43 @@ time loop is how many there are. Sums and squashings are float32 whatever comes 
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
 from torch.nn import functional as F
+
+# Numbers worked on at once: a megabyte of float32, which stays in a core's cache from one operation
+# to the next. A step of 1024 imagined rows is eight times as much.
+PIECE = 2**18
+
+
+def _tanh_(x: torch.Tensor, exact: bool) -> torch.Tensor:
+    """In place; else by the logistic function, 1e-7 off, which takes a fifth of the time here."""
+    return x.tanh_() if exact else x.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
+
+
+def gru_gate_rounded(
+    deter: torch.Tensor, gates: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """:func:`gru_gate` of gates in a reduced type, without gradients: piece by piece, in place.
+
+    Args:
+        deter, gates: see :func:`gru_gate`.
+        bias: of the gates, to meet their last and their first dimension; float32.
+    """
+    out = torch.empty_like(deter)
+    size = max(1, PIECE // deter[0].numel())
+    biases = itertools.repeat(None) if bias is None else bias.split(size)
+    pieces = zip(deter.split(size), gates.split(size), biases, out.split(size))  # noqa: B905
+    for before, piece, offset, after in pieces:
+        full = piece.to(deter.dtype)
+        if offset is not None:
+            full.add_(offset)
+        reset, candidate, update = full.chunk(3, -1)
+        proposed = _tanh_(candidate.mul_(reset.sigmoid_()), exact=False)
+        torch.lerp(before, proposed, update.sub_(1.0).sigmoid_(), out=after)
+    return out
 
 
 class _Gate(torch.autograd.Function):
@@ -17,10 +50,13 @@ class _Gate(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, deter: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
+        exact = gates.dtype == deter.dtype  # what was rounded before needs no better
+        if not exact and not any(ctx.needs_input_grad):
+            return gru_gate_rounded(deter, gates)
         raw = gates.to(deter.dtype)
         reset, candidate, update = raw.chunk(3, -1)
         opened = torch.sigmoid(reset)
-        proposed = (opened * candidate).tanh_()
+        proposed = _tanh_(opened * candidate, exact)
         share = (update - 1.0).sigmoid_()
         ctx.save_for_backward(deter, raw, opened, proposed, share)
         ctx.dtype = gates.dtype
@@ -49,6 +85,19 @@ def gru_gate(deter: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
     return _Gate.apply(deter, gates)
 
 
+def _norm_silu_rounded(
+    x: torch.Tensor, weight: torch.Tensor, dims: tuple[int, ...], eps: float
+) -> torch.Tensor:
+    """Of features in a reduced type, without gradients: in place, and piece by piece."""
+    out = torch.empty_like(x)
+    size = max(1, PIECE * x.shape[-2] // x.numel())
+    for piece, after in zip(x.split(size, -2), out.split(size, -2), strict=True):
+        full = piece.to(weight.dtype)
+        scale = (full.square().mean(dims, keepdim=True) + eps).rsqrt()
+        after.copy_(F.silu(full.mul_(scale).mul_(weight), inplace=True))
+    return out
+
+
 class _NormSiLU(torch.autograd.Function):
     """SiLU of the root-mean-square norm."""
 
@@ -56,6 +105,8 @@ class _NormSiLU(torch.autograd.Function):
     def forward(
         ctx: Any, x: torch.Tensor, weight: torch.Tensor, dims: tuple[int, ...], eps: float
     ) -> torch.Tensor:
+        if x.dtype != weight.dtype and not any(ctx.needs_input_grad):
+            return _norm_silu_rounded(x, weight, dims, eps)
         full = x.to(weight.dtype)
         scale = (full.square().mean(dims, keepdim=True) + eps).rsqrt()
         normed = full * scale

@@ -17,6 +17,7 @@ _CAMERA = {"height": CAMERA_HEIGHT, "width": CAMERA_WIDTH}
 INPUTS: dict[str, dict[str, Any]] = {
     "bev": {},
     "camera": {"bev": False, "camera": _CAMERA},
+    "camera-resnet": {"bev": False, "camera": {**_CAMERA, "encoder": "resnet", "features": 256}},
     "camera-vit": {"bev": False, "camera": {**_CAMERA, "encoder": "vit"}},
     "cameras-3": {"bev": False, "camera": {**_CAMERA, "names": ("front", "left", "right")}},
     "lidar": {"bev": False, "lidar": {}},

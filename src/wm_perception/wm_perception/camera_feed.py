@@ -2,7 +2,8 @@
 
 In lockstep a picture has its frame's stamp and comes within milliseconds of it, before or after. A
 camera of its own clock is older than the frame. A frame therefore waits a moment for a picture of
-its own stamp and else takes the newest one taken until then, never a later one.
+its own stamp and else takes the newest one taken until then, never a later one. A picture serves
+one frame: seen twice, it would tell the model that nothing moved.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class CameraFeed:
 
     Attributes:
         check: judges every picture; one that it objects to is not used.
-        without: frames for which no picture was near enough.
+        without: frames for which no new picture was near enough.
         lens: what is wrong with the field of view, empty when nothing or not known.
     """
 
@@ -48,6 +49,7 @@ class CameraFeed:
         self._max_age_ns = int(max_age_s * 1e9) + TOLERANCE_NS
         self._pictures: deque[tuple[int, np.ndarray]] = deque(maxlen=KEPT_PICTURES)
         self._held: tuple[SceneFrame, Scene, float] | None = None
+        self._used_ns: int | None = None
 
     def add(self, message, speed_mps: float) -> None:
         """Take one sensor_msgs/Image.
@@ -59,8 +61,11 @@ class CameraFeed:
         if self.check.check(message, speed_mps):
             return
         stamp = stamp_ns(message.header.stamp)
-        if self._pictures and stamp <= self._pictures[-1][0]:
+        if self._pictures and stamp == self._pictures[-1][0]:
+            return  # the same message once more
+        if self._pictures and stamp < self._pictures[-1][0]:
             self._pictures.clear()  # the source was restarted
+            self._used_ns = None
         self._pictures.append((stamp, self._stream.fit(rgb_image(message))))
 
     def measure(self, info) -> None:
@@ -107,8 +112,11 @@ class CameraFeed:
         return replace(frame, image=image), scene
 
     def _at(self, time_ns: int) -> np.ndarray | None:
-        """The newest picture taken until then, if it is not too old."""
+        """The newest picture taken until then, if it is not too old and was not used yet."""
         for stamp, picture in reversed(self._pictures):
             if stamp <= time_ns + TOLERANCE_NS:
-                return picture if time_ns - stamp <= self._max_age_ns else None
+                if stamp == self._used_ns or time_ns - stamp > self._max_age_ns:
+                    return None
+                self._used_ns = stamp
+                return picture
         return None

@@ -137,6 +137,12 @@ def body_corners(objects: Objects) -> np.ndarray:
     return corners
 
 
+def body_outline(objects: Objects) -> np.ndarray:
+    """(M, 8, 2) corners of all bodies on the ground, and then the middles of their sides."""
+    corners = body_corners(objects)
+    return np.concatenate([corners, (corners + np.roll(corners, -1, 1)) / 2], 1)
+
+
 def rotation_from_euler(roll: float, pitch: float, yaw: float) -> np.ndarray:
     """(3, 3) rotation from a body's axes to its parent's; rad, REP-103 (pitch down is positive)."""
     (sr, cr), (sp, cp), (sy, cy) = ((math.sin(a), math.cos(a)) for a in (roll, pitch, yaw))

@@ -18,8 +18,8 @@ class DiagnosticsPublisher:
     """Collects the statuses of one report and sends them."""
 
     def __init__(self, node, prefix: str, role: str):
-        """Args: node; prefix: the node's name in status names; role: hardware id."""
-        self._node, self._prefix, self._role = node, prefix, role
+        """Args: node; prefix: the node's name in status names; role: hardware id, may change."""
+        self._node, self._prefix, self.role = node, prefix, role
         self._publisher = publisher(node, "diagnostics", role)
         self._statuses: list[DiagnosticStatus] = []
         self._counts: dict[str, dict[str, int]] = {}
@@ -32,6 +32,7 @@ class DiagnosticsPublisher:
         counts: Mapping[str, int] | None = None,
         texts: Mapping[str, str] | None = None,
         values: Mapping[str, object] | None = None,
+        log: bool = True,
     ) -> None:
         """One status: ERROR with ``errors``, WARN when a count rose since the last report.
 
@@ -41,6 +42,7 @@ class DiagnosticsPublisher:
             counts: kind of problem -> count since the start.
             texts: kind -> latest text.
             values: figures to show that are no problems.
+            log: what is wrong goes to the node's log too.
         """
         counts, texts = dict(counts or {}), texts or {}
         before = self._counts.get(name, {})
@@ -57,14 +59,14 @@ class DiagnosticsPublisher:
                 level=level,
                 name=f"{self._prefix}: {name}",
                 message="; ".join(errors + warnings) or "ok",
-                hardware_id=self._role,
+                hardware_id=self.role,
                 values=[
                     KeyValue(key=k, value=str(n))
                     for k, n in sorted({**counts, **(values or {})}.items())
                 ],
             )
         )
-        for text in errors + ([] if errors else warnings):
+        for text in (errors or warnings) if log else []:
             self._warn(text)
 
     def _warn(self, text: str) -> None:

@@ -187,6 +187,7 @@ class SceneFrame:
         contact: what was hit, when ``collided`` and the source knows it.
         props: static obstacles on the road (cones, barriers); no topic of CARLA's bridge carries
             them, so they are known in process only.
+        missing: keys of the topics whose message got lost; what they tell is of the frame before.
     """
 
     stamp_ns: int
@@ -198,3 +199,4 @@ class SceneFrame:
     image: np.ndarray | None = None
     contact: Contact | None = None
     props: Objects = Objects()
+    missing: tuple[str, ...] = ()

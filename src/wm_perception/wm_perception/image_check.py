@@ -1,4 +1,4 @@
-"""Judges camera images: unreadable, wrong size, not finite, frozen while the vehicle moves."""
+"""Judges camera images: unreadable, wrong size, not finite, black, frozen while moving."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 
 from wm_perception.messages import MessageError, rgb_image
 
-FROZEN_FRAMES = 5
-MOVING_MPS = 1.0
+MOVING_MPS = 1.0  # faster than this, no two pictures are the same to the last bit
 
 
 def depth_problem(message) -> str:
@@ -27,7 +26,7 @@ class ImageCheck:
     """Checks one camera's images in order.
 
     Attributes:
-        problems: kind (``unreadable``, ``size``, ``frozen``) -> count.
+        problems: kind (``unreadable``, ``size``, ``black``, ``frozen``) -> count.
         text: the latest problem in words, empty while the last image was fine.
     """
 
@@ -42,6 +41,7 @@ class ImageCheck:
         self.text = ""
         self._size, self._smallest = size, smallest
         self._digest: int | None = None
+        self._stamp: tuple[int, int] | None = None
         self._same = 0
 
     def check(self, message, speed_mps: float) -> str:
@@ -75,11 +75,17 @@ class ImageCheck:
         if size != self._size:
             expected = "{} x {}".format(*self._size)
             return "size", f"image is {size[0]} x {size[1]}, expected {expected}"
+        if not image.any():
+            return "black", "image is black: every pixel is zero"
+        stamp = (message.header.stamp.sec, message.header.stamp.nanosec)
+        if stamp == self._stamp and any(stamp):
+            return "", ""  # the same message once more
+        self._stamp = stamp
         digest = zlib.crc32(image.data)
         moving = math.isfinite(speed_mps) and abs(speed_mps) > MOVING_MPS
         self._same = self._same + 1 if digest == self._digest and moving else 0
         self._digest = digest
-        if self._same >= FROZEN_FRAMES:
+        if self._same:
             return (
                 "frozen",
                 f"image is frozen: the last {self._same + 1} are identical while moving",

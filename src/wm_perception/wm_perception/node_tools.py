@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import signal
@@ -10,10 +11,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
-# Before rclpy creates its first context: where installed packages are, and a transport that
-# carries camera frames (Fast DDS' default shared-memory segment loses them).
-os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
-os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+from wm_perception.ros_environment import DEFAULTS
+
+os.environ.update({**DEFAULTS, **os.environ})  # before rclpy creates its first context
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -30,7 +30,8 @@ from wm_perception.topics import FRAME_KEYS, UNSTAMPED_KEYS, Topic, service, top
 POLL_S = 0.1
 SILENCE_S = 0.5
 EXIT_USER_ERROR = 2
-ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
+AUTOSTART = "autostart"  # of lifecycle nodes: configure and activate without being asked
+ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides", AUTOSTART)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -214,29 +215,41 @@ def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    owner = None
     status = 0
     try:
-        owner = make()
-        executor = SingleThreadedExecutor()
-        executor.add_node(owner.node)
-        while not stop.is_set():
-            wait_s = min(POLL_S, poll(owner)) if poll else POLL_S
-            executor.spin_once(timeout_sec=max(0.0, wait_s))
+        _serve(make, stop, poll)
     except UserError as error:
         print(f"FATAL: {error}", file=sys.stderr, flush=True)
         status = EXIT_USER_ERROR
     finally:
-        if owner is not None:
-            if hasattr(owner, "close"):
-                owner.close()
-            owner.node.destroy_node()
+        # A lifecycle node is in cycles with its services. Without this the middleware would still
+        # be there when the process ends: others would take it for alive for 20 s, and what it has
+        # locked in shared memory would stay locked.
+        gc.collect()
         rclpy.try_shutdown()
         # The interpreter puts its own handlers back when it ends, unless signals are ignored: a
         # second Ctrl-C that comes as late as that would kill the process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
     return status
+
+
+def _serve(
+    make: Callable[[], Any], stop: threading.Event, poll: Callable[[Any], float] | None
+) -> None:
+    """Make the node and serve it until ``stop``; nothing refers to it afterwards."""
+    owner = make()
+    try:
+        executor = SingleThreadedExecutor()
+        executor.add_node(owner.node)
+        while not stop.is_set():
+            wait_s = min(POLL_S, poll(owner)) if poll else POLL_S
+            executor.spin_once(timeout_sec=max(0.0, wait_s))
+        executor.shutdown()
+    finally:
+        if hasattr(owner, "close"):
+            owner.close()
+        owner.node.destroy_node()
 
 
 def leave(status: int) -> NoReturn:

@@ -13,6 +13,7 @@ from wm_perception.conventions import to_ego
 from wm_perception.frame import Command, SceneFrame
 from wm_perception.route import RoutePose, RouteTracker
 from wm_perception.scene import Scene
+from wm_perception.sight import VIEWS, View, seen_frame
 
 STATE_NAMES = ("speed_10mps", "yaw_rate_radps", "steer", "accel", "acceleration_5mps2")
 ROUTE_POINTS, ROUTE_STEP_M, ROUTE_SCALE_M = 10, 3.0, 20.0
@@ -83,23 +84,42 @@ def is_jump(before: SceneFrame, after: SceneFrame, max_gap_s: float) -> bool:
 class Observer:
     """Turns the frames of one scene into observations."""
 
-    def __init__(self, scene: Scene, frame_dt: float = 0.1, camera: CameraStream | None = None):
+    def __init__(
+        self,
+        scene: Scene,
+        frame_dt: float = 0.1,
+        camera: CameraStream | None = None,
+        view: View = "full",
+    ):
         """Set up for the first frame of a scene.
 
         Args:
             scene: the scene.
             frame_dt: expected seconds between frames.
             camera: the stream that the frames' pictures become, if any.
+            view: "full" shows all objects around, "line_of_sight" those that nothing hides from
+                the ego, see :mod:`wm_perception.sight`.
+
+        Raises:
+            ValueError: there is no such view.
         """
+        if view not in VIEWS:
+            raise ValueError(f"there is no view {view!r}; views: {', '.join(VIEWS)}")
         self.scene = scene
+        self._view = view
         self._camera = camera
         self._max_gap_s = 3.5 * frame_dt
         self._painter = BevPainter(scene)
         self._tracker = RouteTracker(scene.route)
         self._last: SceneFrame | None = None
 
+    def seen(self, frame: SceneFrame) -> SceneFrame:
+        """The frame as the view shows it. Seeing it twice changes nothing."""
+        return frame if self._view == "full" else seen_frame(frame, self.scene.walls)
+
     def observe(self, frame: SceneFrame) -> Observation:
         """The observation of ``frame``, which must come after the previous one."""
+        frame = self.seen(frame)
         reset = self._last is None or is_jump(self._last, frame, self._max_gap_s)
         if reset:
             self._tracker = RouteTracker(self.scene.route)

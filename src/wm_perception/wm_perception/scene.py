@@ -14,6 +14,7 @@ import numpy as np
 from wm_perception.conventions import box_corners, to_ego, to_map
 from wm_perception.frame import EgoState, LightBox, LightState, Objects, SceneFrame
 from wm_perception.route import Route
+from wm_perception.sight import NO_WALLS
 from wm_perception.town_map import TownMap
 
 LOOK_AHEAD_M = 45.0
@@ -61,12 +62,26 @@ def lights_on_route(route: Route, boxes: tuple[LightBox, ...]) -> tuple[RouteLig
 
 
 class Scene:
-    """What stays the same during an episode: the town, the route, the lights along it."""
+    """What stays the same during an episode: the town, the route, the lights along it.
 
-    def __init__(self, town: TownMap, route: Route, lights: tuple[LightBox, ...] = ()):
+    Attributes:
+        town, route, lights: as given.
+        route_lights: the lights that govern the route, in order.
+        walls: (N, 5) footprints of buildings, see :mod:`wm_perception.sight`; known in process
+            only, none over ROS.
+    """
+
+    def __init__(
+        self,
+        town: TownMap,
+        route: Route,
+        lights: tuple[LightBox, ...] = (),
+        walls: np.ndarray = NO_WALLS,
+    ):
         self.town = town
         self.route = route
         self.lights = lights
+        self.walls = walls
         self.route_lights = lights_on_route(route, lights)
 
 

@@ -10,35 +10,30 @@ exact when a source publishes both before the odometry of the same frame, as the
 does; in lockstep it publishes nothing of the next frame before a command answered this one. With
 another order of publication the speed may be one frame old for one frame; samples are then
 re-matched through the stamped speed magnitude of the vehicle status.
+
+A frame that lost a part is dropped when a later one is complete. In lockstep there is no later one
+before this one is answered, so a live listener calls :meth:`FrameAssembler.give_up`, which makes do
+without.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from wm_perception import messages
-from wm_perception.frame import LightState, SceneFrame
+from wm_perception.frame import LightState, Objects, SceneFrame
 from wm_perception.messages import MessageError, stamp_ns
-from wm_perception.observation import is_jump
 from wm_perception.scene import Scene
 from wm_perception.sync_health import SyncHealth
+from wm_perception.sync_jump import Continuity, Course
+from wm_perception.sync_parts import TOLERANCE_NS, Partial, Partials
 from wm_perception.sync_scene import SceneAssembler
+from wm_perception.sync_speed import Measured, SpeedQueue
 from wm_perception.topics import DEFAULT_ROLE
 
-TOLERANCE_NS = 1_000_000  # stamps are truncated float seconds: they may be a little low
 STAMPED = ("odometry", "vehicle_status", "objects")
-MAX_PENDING = 20
-SPEED_FIT_MPS = 0.05
-
-
-@dataclass
-class _Partial:
-    """What has arrived so far for one stamp."""
-
-    stamp_ns: int
-    parts: dict[str, Any] = field(default_factory=dict)
+MAX_STEP_NS = 1_000_000_000  # between a frame and one made without some of its parts
 
 
 class FrameAssembler:
@@ -48,6 +43,7 @@ class FrameAssembler:
         scene: the static scene of the last frame returned; a new object means a new episode.
         health: counters and texts about what was missing or unusable.
         paused: the source says that the simulation is not running.
+        breaks: how often a frame did not follow the one before: the pose jumped, or the clock.
     """
 
     def __init__(
@@ -71,25 +67,27 @@ class FrameAssembler:
         """
         self.health = SyncHealth(role, want_image, want_scene, require_lights, timeout_s)
         self.scene: Scene | None = None
-        self.paused = False
+        self.paused, self.breaks = False, 0
         self._want_image, self._want_scene = want_image, want_scene
         self._scenes = SceneAssembler(require_lights)
         self._size_fixed = ego_size_m is not None
         self._size = ego_size_m or messages.DEFAULT_EGO_SIZE_M
         self._ego_id: int | None = None
         self._lights: dict[int, LightState] = {}
-        self._speeds: deque = deque(maxlen=MAX_PENDING)
+        self._speeds = SpeedQueue()
         self._needed = STAMPED + (("image",) if want_image else ())
+        self._now_s = 0.0
+        self._course = Continuity()
         self._reset()
 
     def _reset(self) -> None:
-        self._partials: list[_Partial] = []
+        self._partials = Partials(self._needed)
         self._last_stamp: dict[str, int] = {}
-        self._speed = None
-        self._speed_waited_for = False
         self._contacts: list[int] = []
         self._crossings: list[tuple[int, tuple[int, ...]]] = []
         self._last: SceneFrame | None = None
+        self._last_parts: dict[str, Any] = {}
+        self._last_objects = Objects()
         self._held: SceneFrame | None = None
 
     def feed(self, key: str, message, now_s: float = 0.0) -> SceneFrame | None:
@@ -98,12 +96,13 @@ class FrameAssembler:
         Args:
             key: topic key (see ``topics.TOPICS``); keys that are not needed are ignored.
             message: an rclpy message, or a rosbags object of the same type.
-            now_s: arrival time on any steady clock; only used to report silence.
+            now_s: arrival time on any steady clock, to report silence and for :meth:`give_up`.
 
         Returns:
             The frame that this message completed, or None.
         """
         self.health.heard(key, now_s)
+        self._now_s = now_s
         try:
             return self._feed(key, message)
         except MessageError as error:
@@ -111,6 +110,42 @@ class FrameAssembler:
             lost = () if key in self._needed or key == "speedometer" else (key,)
             self.health.count("bad_message", f"{key}: {error}", lost)
             return None
+
+    def give_up(self, now_s: float, wait_s: float) -> SceneFrame | None:
+        """The newest frame that has waited too long for a part of it, made without.
+
+        Args:
+            now_s: time on the clock of :meth:`feed`.
+            wait_s: how long a frame may wait.
+
+        Returns:
+            A frame whose ``missing`` names the topics that it lacks: there it says what the frame
+            before said (the speed is odometry's then). None when no frame is overdue, or when one
+            is that has no odometry, or none before it.
+        """
+        if self._last is None or not self._last_parts or self.paused:
+            return None
+        # What is stamped much later than the last frame is another clock's.
+        partial = self._partials.overdue(now_s - wait_s, self._last.stamp_ns + MAX_STEP_NS)
+        if partial is None:
+            return None
+        missing = self._partials.missing(partial)
+        speedometer = self._speeds.pop()
+        if speedometer is None:
+            speedometer = Measured(float(partial.parts["odometry"].twist.twist.linear.x))
+            missing.append("speedometer")
+        self.health.count("incomplete", f"a frame had to do without {', '.join(missing)}")
+        self._drop(self._partials.take_before(partial.stamp_ns))
+        self._partials.remove(partial)
+        whole = replace(partial, parts={**self._last_parts, **partial.parts})
+        try:
+            frame = self._build(whole, speedometer)
+        except MessageError as error:
+            self.health.count("bad_message", str(error))
+            return None
+        if "objects" in missing:
+            frame = replace(frame, objects=self._last_objects)
+        return self._admit(replace(frame, missing=tuple(missing)))
 
     def finish(self) -> None:
         """The recording is over: count what waits for messages that will not come."""
@@ -124,7 +159,7 @@ class FrameAssembler:
         if key in STAMPED or (key == "image" and self._want_image):
             return self._stamped(key, message)
         if key == "speedometer":
-            self._speeds.append(message)
+            self._speeds.add(message)
             return self._complete(by_speed=True)
         if key == "traffic_lights_status":
             self._lights = messages.light_states(message)
@@ -154,31 +189,22 @@ class FrameAssembler:
             )
             self._drop(list(self._partials))
             self._reset()
-            self._speeds = deque(list(self._speeds)[-1:], MAX_PENDING)  # may be of the new time
+            self._course.restart()
+            self.breaks += 1
+            self._speeds.restart()
             self._scenes.restart(stamp)
         self._last_stamp[key] = stamp
         if self._last and stamp <= self._last.stamp_ns + TOLERANCE_NS:
             self.health.count("late", f"{key} came after its frame was complete", (key,))
             return None
-        partial = next((p for p in self._partials if abs(p.stamp_ns - stamp) <= TOLERANCE_NS), None)
-        if partial is None:
-            partial = _Partial(stamp)
-            self._partials.append(partial)
-            self._partials.sort(key=lambda p: p.stamp_ns)
-            if len(self._partials) > MAX_PENDING:
-                self._drop(self._partials[:1])
-        partial.parts[key] = message
+        self._drop(self._partials.add(key, stamp, message, self._now_s))
         return self._complete()
 
-    def _drop(self, partials: list[_Partial]) -> None:
+    def _drop(self, partials: list[Partial]) -> None:
+        """Count what becomes no frame."""
         for partial in partials:
-            missing = ", ".join(key for key in self._needed if key not in partial.parts)
-            self.health.count(
-                "incomplete",
-                f"a frame was dropped without {missing or 'speedometer'}",
-                partial.parts,
-            )
-            self._partials.remove(partial)
+            lacks = ", ".join(self._partials.missing(partial)) or "speedometer"
+            self.health.count("incomplete", f"a frame was dropped without {lacks}", partial.parts)
 
     def _complete(self, by_speed: bool = False) -> SceneFrame | None:
         """Build the oldest complete frame, if any, and drop the incomplete ones before it.
@@ -186,49 +212,25 @@ class FrameAssembler:
         Args:
             by_speed: a speedometer sample is what came just now.
         """
-        for partial in self._partials:
-            if any(key not in partial.parts for key in self._needed):
-                continue
-            speedometer = self._take_speed(partial.parts["vehicle_status"])
-            if speedometer is None:
-                return None
-            self._speed_waited_for = by_speed
-            self._drop([p for p in self._partials if p.stamp_ns < partial.stamp_ns])
-            self._partials.remove(partial)
-            try:
-                frame = self._build(partial, speedometer)
-            except MessageError:
-                self.health.lost.update((key, "bad_message") for key in partial.parts)
-                raise
-            return self._admit(frame)
-        return None
+        partial = self._partials.complete()
+        if partial is None:
+            return None
+        skipped = self._speeds.skipped
+        speedometer = self._speeds.take(partial.parts["vehicle_status"], by_speed)
+        self.health.lost["speedometer", "no_frame"] += self._speeds.skipped - skipped
+        if speedometer is None:
+            return None
+        self._drop(self._partials.take_before(partial.stamp_ns))
+        self._partials.remove(partial)
+        try:
+            frame = self._build(partial, speedometer)
+        except MessageError:
+            self.health.lost.update((key, "bad_message") for key in partial.parts)
+            raise
+        self._last_parts, self._last_objects = partial.parts, frame.objects
+        return self._admit(frame)
 
-    def _take_speed(self, vehicle_status):
-        """The speedometer sample of a frame, or None when it has yet to come.
-
-        Normally exactly one is there. Of several, the one that fits the stamped magnitude is taken
-        and the older ones are dropped. When none is there, the last one serves again if it is equal
-        to the magnitude, or near it and the frame before had to wait for it: then a sample was lost
-        and that one was this frame's, and no later frame needs to wait.
-        """
-
-        def misfit(sample) -> float:
-            return abs(abs(sample.data) - vehicle_status.velocity)
-
-        if not self._speeds:
-            tolerance = SPEED_FIT_MPS if self._speed_waited_for else 0.0
-            fits = self._speed is not None and misfit(self._speed) <= tolerance
-            return self._speed if fits else None
-        index = 0
-        if len(self._speeds) > 1:
-            index = min(range(len(self._speeds)), key=lambda i: misfit(self._speeds[i]))
-        for _ in range(index):
-            self._speeds.popleft()
-        self.health.lost["speedometer", "no_frame"] += index
-        self._speed = self._speeds.popleft()
-        return self._speed
-
-    def _build(self, partial: _Partial, speedometer) -> SceneFrame:
+    def _build(self, partial: Partial, speedometer) -> SceneFrame:
         parts, stamp = partial.parts, partial.stamp_ns
         status, array = parts["vehicle_status"], parts["objects"]
         position = parts["odometry"].pose.pose.position
@@ -253,9 +255,15 @@ class FrameAssembler:
 
     def _admit(self, frame: SceneFrame) -> SceneFrame | None:
         """Hand the frame on, or hold it until the scene for it is known."""
-        if self._last and is_jump(self._last, frame, max_gap_s=float("inf")):
+        course = self._course.take(frame)
+        self.breaks += course in (Course.JUMPED, Course.RETURNED)
+        if course is Course.JUMPED:
             self.health.count("jump", "the pose jumped: a new episode, or a broken localisation")
             self._scenes.require_route_from(frame.stamp_ns - TOLERANCE_NS)
+        elif course is Course.RETURNED:
+            self._scenes.keep_route()
+        elif course is Course.SETTLED:
+            self._scenes.keep_route_near(frame.ego.x, frame.ego.y)
         self._last = frame
         if not self._want_scene:
             return frame

@@ -13,6 +13,9 @@ from wm_perception.town_map import TownMap
 
 # A route stamped this far ahead of the frames was stamped with another clock.
 OTHER_CLOCK_NS = 60_000_000_000
+# After a jump without a new route: a localisation that was corrected, not another place. Way points
+# are about 1 m apart.
+SAME_ROUTE_M = 4.0
 
 
 class SceneAssembler:
@@ -71,15 +74,24 @@ class SceneAssembler:
         self._scene = None
 
     def restart(self, now_ns: int) -> None:
-        """Time went back to ``now_ns``: forget the routes of the time before."""
+        """Time went back to ``now_ns``: a route of later needs a new one, or :meth:`keep_route`."""
         self._arrived = [r for r in self._arrived if r[0] <= now_ns + OTHER_CLOCK_NS]
-        self._required_from = None
-        if self._route_stamp > now_ns:
-            self._route, self._route_stamp, self._scene = None, 0, None
+        self._required_from = 0 if self._route_stamp > now_ns else None
 
     def require_route_from(self, from_ns: int) -> None:
         """The pose jumped: only a route with at least this stamp will do from now on."""
         self._required_from = from_ns
+
+    def keep_route(self) -> None:
+        """The pose is where it was before the jump, or the reset: the old route will do."""
+        self._required_from = None
+
+    def keep_route_near(self, x: float, y: float) -> None:
+        """The pose after the jump lasts: the old route will do if it leads past there."""
+        if self._required_from is None or self._route is None:
+            return
+        if np.hypot(*(self._route - (x, y)).T).min() <= SAME_ROUTE_M:
+            self._required_from = None
 
     def waiting_for(self) -> str:
         """What a held frame still lacks, in words; empty when nothing."""
@@ -93,7 +105,7 @@ class SceneAssembler:
         if self._route is None:
             missing.append("a route")
         elif self._required_from is not None:
-            missing.append("a new route after a jump of the pose")
+            missing.append("a new route after a jump of the pose or of the clock")
         return ", ".join(missing)
 
     def _apply_routes(self, limit_ns: int) -> None:

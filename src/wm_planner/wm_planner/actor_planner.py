@@ -15,12 +15,9 @@ from wm_dynamics.dream import Dream, Start, dream
 from wm_dynamics.model import WorldModel
 from wm_dynamics.rollout import LatentState
 from wm_perception.frame import Command
-from wm_perception.observation import ROUTE_POINTS, ROUTE_SCALE_M, ROUTE_STEP_M
-from wm_perception.route import REFERENCE_BEHIND_M, SPACING_M
-from wm_planner.planner import Plan
+from wm_planner.plan import Plan
 from wm_planner.planner_config import PlannerConfig
-
-_STEP = round(ROUTE_STEP_M / SPACING_M)  # points of the reference per observed route point
+from wm_planner.proposals import observed_route
 
 
 class ActorPlanner:
@@ -34,12 +31,18 @@ class ActorPlanner:
     def reset(self, seed: int | None = None) -> None:
         """Nothing to forget, nothing random."""
 
+    def configure(self, config: PlannerConfig) -> None:
+        """Other parameters: the horizon of what is shown."""
+        self.config = config
+
     def plan(
         self,
         latent: LatentState,
         ego_state: np.ndarray,
         reference: np.ndarray,
         arrived: bool = False,
+        novelty: float | None = None,
+        degraded: bool = False,
     ) -> Plan:
         """The mode of the actor now, and the future it expects of itself.
 
@@ -47,7 +50,8 @@ class ActorPlanner:
             latent: the model's latent state of this frame.
             ego_state: (5,) scaled proprioception.
             reference: (M, 2) route from ``REFERENCE_BEHIND_M`` behind on, 1 m apart, ego frame, m.
-            arrived: not looked at: the actor knows of no end of the route.
+            arrived, novelty, degraded: not looked at: the actor knows no end of the route and no
+                doubt.
         """
         start = time.perf_counter()
         with torch.inference_mode():
@@ -70,9 +74,7 @@ class ActorPlanner:
 
     def _dream(self, latent: LatentState, ego_state: np.ndarray, reference: np.ndarray) -> Dream:
         """One future, the most likely at every step; ensemble members in turn."""
-        ahead = np.asarray(reference, np.float32)[REFERENCE_BEHIND_M:]
-        points = ahead[_STEP : _STEP * ROUTE_POINTS + 1 : _STEP] / ROUTE_SCALE_M
-        route = torch.from_numpy(points.astype(np.float32)).flatten()[None]
+        route = observed_route(reference)
         stoch = self._model.rssm.latent.flat(latent.stoch)
         ego = torch.from_numpy(np.asarray(ego_state, np.float32))[None]
         members = [t % len(self._model.rssm.priors) for t in range(self.config.horizon)]

@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-
-import numpy as np
 
 from wm_dynamics.backend import TorchBackend
 from wm_dynamics.behavior_checkpoint import FOLDER, load_behavior
@@ -19,12 +16,15 @@ from wm_perception.filter import Filtered, LatentFilter
 from wm_perception.frame import Command, SceneFrame
 from wm_perception.observation import Observation, Observer
 from wm_perception.scene import Scene
+from wm_perception.sight import View
 from wm_planner.actor_planner import ActorPlanner
-from wm_planner.gate import Gate, GateDecision
+from wm_planner.gate import GateDecision
 from wm_planner.gate_config import GateConfig
-from wm_planner.gate_events import Odometry, Proposal, Speed
-from wm_planner.planner import Plan, Planner
+from wm_planner.guard import Guard
+from wm_planner.plan import Plan
+from wm_planner.planner import Planner
 from wm_planner.planner_config import PlannerConfig
+from wm_planner.proposals import Actor
 
 
 def make_backend(driver: str, model: WorldModel) -> TorchBackend:
@@ -46,11 +46,15 @@ def make_planner(
         config: parameters.
 
     Raises:
-        UserError: the model has no behaviour, or another model's.
+        UserError: the model has no behaviour, or another model's; or a parameter asks the "blind"
+            or the "untrained" for what only a model's behaviour can say.
     """
-    if driver != "actor":
-        return Planner(backend, config)
-    return ActorPlanner(backend.model, load_behavior(model_dir / FOLDER, backend.model), config)
+    if driver == "actor":
+        return ActorPlanner(backend.model, load_behavior(model_dir / FOLDER, backend.model), config)
+    actor = None
+    if driver == "planner" and (config.actor_proposals or config.weights.value):
+        actor = Actor(backend.model, load_behavior(model_dir / FOLDER, backend.model))
+    return Planner(backend, config, actor)
 
 
 class PlannerDriver:
@@ -60,7 +64,6 @@ class PlannerDriver:
         plan: the last plan, None before the first frame.
         observation: the last observation.
         filtered: the last posterior.
-        gate: the last decision of the gate.
         camera: what the model sees of a frame's picture, None when it looks at none.
     """
 
@@ -71,6 +74,8 @@ class PlannerDriver:
         gate: GateConfig | None = None,
         camera: CameraStream | None = None,
         planner: Planner | ActorPlanner | None = None,
+        view: View = "full",
+        guarded: bool = True,
     ):
         """Set up.
 
@@ -80,53 +85,43 @@ class PlannerDriver:
             gate: of the gate.
             camera: see above; frames must have a picture then.
             planner: who decides, if not a sampling planner over ``backend``.
+            view: which of the objects around it is shown, see :mod:`wm_perception.sight`.
+            guarded: False leaves the gate out, to measure what it is worth.
         """
         self.config = config or PlannerConfig()
-        self._gate_config = gate or GateConfig()
+        self._guard = Guard(gate, guarded)
         self._filter = LatentFilter(backend, self.config.frame_dt)
         self._planner = planner or Planner(backend, self.config)
         self.camera = camera
+        self._view: View = view
         self.plan: Plan | None = None
         self.observation: Observation | None = None
         self.filtered: Filtered | None = None
-        self.gate: GateDecision | None = None
 
     def reset(self, scene: Scene, seed: int = 0) -> None:
         """Begin a route."""
-        self._observer = Observer(scene, self.config.frame_dt, self.camera)
+        self._observer = Observer(scene, self.config.frame_dt, self.camera, self._view)
         self._filter.reset()
         self._planner.reset(seed)
-        self._gate = Gate(self._gate_config)
-        self.plan = self.observation = self.filtered = self.gate = None
+        self._guard.reset(scene.route.points)
+        self.plan = self.observation = self.filtered = None
+
+    @property
+    def gate(self) -> GateDecision | None:
+        """The last decision of the gate, None before the first frame."""
+        return self._guard.decision
 
     def drive(self, frame: SceneFrame) -> Command:
         """The command for this frame, as the gate lets it through."""
+        frame = self._observer.seen(frame)  # what is hidden is hidden from the gate, too
         self.observation = self._observer.observe(frame)
         self.filtered = self._filter.update(self.observation)
-        self.plan = self._planner.plan(
+        self.plan = plan = self._planner.plan(
             self.filtered.latent,
             self.observation.state,
             self.observation.reference,
             self.observation.arrived,
+            self.filtered.novelty,
         )
-        return self._guarded(frame, self.plan)
-
-    def _guarded(self, frame: SceneFrame, plan: Plan) -> Command:
-        """The gate's answer to a plan. Simulated time is its clock, so drives are reproducible."""
-        ego, now_s = frame.ego, frame.stamp_ns * 1e-9
-        usable = plan.finite and np.isfinite(plan.actions).all()
-        wish = plan.command if usable else Command(math.nan, math.nan)
-        events = (
-            Speed(ego.speed_mps, now_s),
-            Odometry(
-                frame.stamp_ns, now_s, ego.x, ego.y, ego.yaw, ego.speed_mps, ego.yaw_rate_radps
-            ),
-            Proposal(frame.stamp_ns, wish.steer, wish.accel, now_s),
-        )
-        command = None
-        for event in events:
-            self.gate = self._gate.update(event)
-            command = self.gate.command or command
-        if command is None:
-            raise RuntimeError(f"the gate left frame {frame.stamp_ns} without a command")
-        return command
+        wish = plan.command if plan.usable else None
+        return self._guard.command(frame, wish, plan.feasible, plan.stop_requested, plan.reason)

@@ -11,29 +11,33 @@ starts the manoeuvre. Only a vehicle without odometry is sent more: the brake, a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wm_perception.frame import Command
 from wm_planner import gate_state
 from wm_planner.gate_config import GateConfig
 from wm_planner.gate_events import (
-    Ahead,
     Event,
     Odometry,
     Paused,
     Proposal,
+    RoadUsers,
+    RouteKnown,
     Speed,
     Tick,
     VehicleInfo,
 )
-from wm_planner.gate_frames import LONG_AGO_NS, STAMP_TOLERANCE_NS, FrameLedger
-from wm_planner.gate_limits import ClampCounter, Rule, limit_command
+from wm_planner.gate_frames import STAMP_TOLERANCE_NS, FrameLedger
+from wm_planner.gate_history import History
+from wm_planner.gate_limits import limit_command, pedal
 from wm_planner.gate_manoeuvre import brake_command
-from wm_planner.gate_rss import safe_distance
+from wm_planner.gate_room import Room, RoomWatch
+from wm_planner.gate_rules import Rule
 from wm_planner.gate_state import MANOEUVRE, GateState, Machine, Seen, Verdict
 
 FIRST_STEP_S = 0.1  # assumed between frames before there were two
 BLIND_PERIOD_S = 0.1  # without frames the brake command is repeated at this period
+PLACED_MPS = 1.0  # a vehicle that was placed anew stands, or hardly rolls
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class GateDecision:
         state: of the gate after the event.
         reason: why it is not NOMINAL; empty when it is.
         rules: all rules with their latest values.
-        interventions: proposals changed or replaced since the start.
+        interventions: proposals changed or replaced since the start, the last resort's included.
     """
 
     command: Command | None
@@ -63,22 +67,26 @@ class Gate:
     def __init__(self, config: GateConfig | None = None):
         self.config = config or GateConfig()
         self._vehicle = self.config.vehicle
-        self._ahead: Ahead | None = None
+        self._room = RoomWatch(self.config)
         self._speedometer: Speed | None = None
         self._interventions = 0
+        self._command = Command()  # in force now
         self._forget("waiting for odometry and a first proposal", paused=False)
 
-    def _forget(self, reason: str, paused: bool) -> None:
-        """Start over, as after the vehicle was placed anew."""
-        self._machine = Machine(reason=reason)
+    def _forget(self, reason: str, paused: bool, moving: bool = False) -> None:
+        """Start over: the vehicle was placed anew, or, while it moves, its measurements are off."""
+        needed = self.config.manoeuvre.rearm_after
+        stop = Machine(GateState.COMFORT_STOP, reason, rearm=needed)
+        self._machine = stop if moving else Machine(reason=reason)
         self._frames = FrameLedger(paused)
+        self._room.restart()
+        self._room_now = Room((), 0.0)
         self._odometry: Odometry | None = None
-        self._proposal_ns = LONG_AGO_NS
-        self._proposal_wall_s = -math.inf
-        self._command = Command()  # in force now
+        if not moving:
+            self._command = Command()
         self._command_ns: int | None = None
         self._command_wall_s = -math.inf
-        self._clamps = ClampCounter()
+        self._history = History(self.config.limits)
         self._limit_rules: tuple[Rule, ...] = ()
 
     @property
@@ -112,8 +120,10 @@ class Gate:
                 self._frames.pause(event.paused, event.wall_s)
             case VehicleInfo():
                 self._on_vehicle(event)
-            case Ahead():
-                self._ahead = event
+            case RoadUsers():
+                self._room.see(event)
+            case RouteKnown():
+                self._room.know(event)
         return self._decide(event.wall_s)
 
     # ------------------------------------------------------------------ events
@@ -128,8 +138,7 @@ class Gate:
         if ahead_s > self.config.timing.future_s:
             return self._refuse(f"the proposal is stamped {ahead_s:.1f} s in the future", wall_s)
         latency = self._frames.latency_s(stamp, wall_s)
-        repeated = stamp <= self._proposal_ns + STAMP_TOLERANCE_NS
-        if repeated or (latency is None and ahead_s <= 0.0):
+        if self._history.is_repeated(proposal) or (latency is None and ahead_s <= 0.0):
             return self._decide(wall_s)  # of a frame that was answered, or that nobody knows
         return self._judge(proposal, latency or 0.0)
 
@@ -140,14 +149,15 @@ class Gate:
     def _judge(self, proposal: Proposal, latency_s: float) -> GateDecision:
         wall_s, stamp = proposal.wall_s, proposal.stamp_ns
         heartbeat_s = self.config.timing.heartbeat_s
-        if wall_s - self._proposal_wall_s > heartbeat_s:
+        if self._history.silence_s(wall_s) > heartbeat_s:
             self._machine = gate_state.interrupted(self._machine)
-        self._proposal_ns, self._proposal_wall_s = stamp, wall_s
+        self._history.judged(proposal)
         if latency_s > heartbeat_s:
             self._advance(Verdict.LATE, problem=self._heartbeat_problem, heartbeat_lost=True)
             return self._brake_unless_settled(stamp, wall_s)
+        wished = Command(proposal.steer, proposal.accel)
         limited = limit_command(
-            Command(proposal.steer, proposal.accel),
+            self._with_room(wished),
             self._command,
             self.speed_mps,
             self._step_s(stamp),
@@ -155,27 +165,24 @@ class Gate:
             self._vehicle,
         )
         self._limit_rules = limited.rules
-        self._clamps.add(stamp, limited.clamped and self.state is GateState.NOMINAL)
-        unsafe, uncomfortable = self._unsafe(), self._uncomfortable()
-        self._advance(
-            Verdict.GOOD,
-            problem=unsafe or uncomfortable,
-            unsafe=bool(unsafe),
-            uncomfortable=bool(uncomfortable),
-        )
+        self._history.limited(stamp, limited.clamped and self.state is GateState.NOMINAL)
+        verdict, problem = gate_state.verdict(proposal)
+        persistent = self._history.problem
+        self._advance(verdict, problem=problem or persistent, uncomfortable=bool(persistent))
         if self.state is not GateState.NOMINAL or self._frames.is_settled(stamp):
             return self._brake_unless_settled(stamp, wall_s)
-        self._interventions += limited.clamped
+        self._interventions += limited.command != wished
         return self._send(limited.command, stamp, wall_s)
 
     def _on_odometry(self, odometry: Odometry) -> GateDecision:
         before, stamp, wall_s = self._odometry, odometry.stamp_ns, odometry.wall_s
         if not odometry.is_usable:
             return self._on_unusable_odometry(odometry)
+        moving = abs(odometry.speed_mps) > PLACED_MPS
         if before is not None and stamp < self._frames.newest_ns - STAMP_TOLERANCE_NS:
-            self._forget("the clock went back: waiting for a proposal", self._frames.paused)
+            self._forget("the clock went back", self._frames.paused, moving)
         elif before is not None and odometry.is_jump_from(before):
-            self._forget("the vehicle was placed anew: waiting for a proposal", self._frames.paused)
+            self._forget("the vehicle was placed anew", self._frames.paused, moving)
         self._odometry = odometry
         if self._frames.is_new(stamp):
             self._frames.arrive(stamp, wall_s)
@@ -230,33 +237,15 @@ class Gate:
         seconds = self.config.timing.heartbeat_s
         return f"no proposal within {seconds:g} s of a frame: is the planner alive?"
 
-    def _uncomfortable(self) -> str:
-        limits = self.config.limits
-        stops = limits.persistent_stops and self._clamps.rule(limits.persistent_count).tripped
-        return "proposals keep exceeding the limits" if stops else ""
-
-    def _unsafe(self) -> str:
-        rule = self._rss_rule()
-        if not (self.config.rss.stops and rule.tripped):
-            return ""
-        return f"the gap ahead is below the RSS distance of {rule.limit:.1f} m"
-
-    def _rss_rule(self) -> Rule:
-        gap = self._ahead.gap if self._ahead else None
-        if gap is None:
-            return Rule("rss_longitudinal", math.inf, 0.0, False)
-        needed = safe_distance(self.speed_mps, gap.speed_mps, self.config.rss)
-        return Rule("rss_longitudinal", gap.gap_m, needed, not gap.gap_m >= needed)
-
     def _rules(self, wall_s: float) -> tuple[Rule, ...]:
         timing = self.config.timing
         wait, age = self._frames.wait_s(wall_s), self._frames.age_s(wall_s)
         return (
             *self._limit_rules,
-            self._clamps.rule(self.config.limits.persistent_count),
-            Rule("proposal_wait_s", wait, timing.heartbeat_s, wait > timing.heartbeat_s),
-            Rule("odometry_age_s", age, timing.odometry_warn_s, age > timing.odometry_warn_s),
-            self._rss_rule(),
+            *self._history.rules,
+            Rule("proposal_wait_s", wait, timing.heartbeat_s, wait > timing.heartbeat_s, "s"),
+            Rule("odometry_age_s", age, timing.odometry_warn_s, age > timing.odometry_warn_s, "s"),
+            *self._room_now.rules,
         )
 
     # ------------------------------------------------------------------ commands
@@ -280,7 +269,14 @@ class Gate:
         command = brake_command(
             self.state, self._command, step_s, self.config.manoeuvre, self._vehicle
         )
-        return self._send(command, stamp_ns, wall_s)
+        return self._send(self._with_room(command), stamp_ns, wall_s)
+
+    def _with_room(self, command: Command) -> Command:
+        """The command, with the braking that the room ahead calls for."""
+        self._room_now = room = self._room.judge(self._odometry, self.speed_mps)
+        if room.braking_mps2 <= 0.0:
+            return command
+        return replace(command, accel=min(command.accel, pedal(-room.braking_mps2, self._vehicle)))
 
     def _step_s(self, stamp_ns: int) -> float:
         """Simulated seconds from the command in force to the frame ``stamp_ns``."""

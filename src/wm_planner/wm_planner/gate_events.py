@@ -5,20 +5,37 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from wm_planner.gate_config import PLAUSIBLE_SPEED_MPS
-from wm_planner.gate_rss import Gap
+import numpy as np
 
-JUMP_MARGIN_M = 2.0  # a pose may move this much more than speed allows before it is a jump
+from wm_perception.frame import Objects
+from wm_planner.gate_config import PLAUSIBLE_SPEED_MPS
+
+# Beyond this a number cannot be a place, a turn or a size: arithmetic on it would overflow.
+PLAUSIBLE_POSITION_M = 1.0e7
+PLAUSIBLE_YAW_RATE_RADPS = 100.0
+PLAUSIBLE_SIZE_M = 100.0
+PLAUSIBLE_ROUTE_M = 100_000.0  # a longer one would be sampled until the memory is full
+JUMP_MARGIN_M = 1.0  # a pose may move this much more than speed allows before it is a jump
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the planner wants for the frame ``stamp_ns``; steer left-positive, both in [-1, 1]."""
+    """What the planner wants for the frame ``stamp_ns``; steer left-positive, both in [-1, 1].
+
+    Attributes:
+        stamp_ns, steer, accel, wall_s: see above.
+        stop_requested: the planner asks for a comfort stop: it does not trust itself.
+        feasible: the plan meets the planner's own constraints; if not, no plan does.
+        reason: of the last two, for people.
+    """
 
     stamp_ns: int
     steer: float
     accel: float
     wall_s: float
+    stop_requested: bool = False
+    feasible: bool = True
+    reason: str = ""
 
     @property
     def is_finite(self) -> bool:
@@ -40,9 +57,19 @@ class Odometry:
 
     @property
     def is_usable(self) -> bool:
-        """Whether all measurements are finite and the speed is one a car can have."""
-        values = (self.x, self.y, self.yaw, self.yaw_rate_radps)
-        return all(map(math.isfinite, values)) and abs(self.speed_mps) <= PLAUSIBLE_SPEED_MPS
+        """Whether all measurements are finite and such as a car can have."""
+        return (
+            abs(self.x) <= PLAUSIBLE_POSITION_M
+            and abs(self.y) <= PLAUSIBLE_POSITION_M
+            and math.isfinite(self.yaw)
+            and abs(self.speed_mps) <= PLAUSIBLE_SPEED_MPS
+            and abs(self.yaw_rate_radps) <= PLAUSIBLE_YAW_RATE_RADPS
+        )
+
+    @property
+    def pose(self) -> np.ndarray:
+        """(3,) x, y, yaw."""
+        return np.array([self.x, self.y, self.yaw])
 
     def is_jump_from(self, before: Odometry) -> bool:
         """Whether the vehicle cannot have driven here: it was placed anew."""
@@ -83,11 +110,37 @@ class VehicleInfo:
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """The gap to the nearest object ahead, or None for a free road."""
+class RoadUsers:
+    """The other road users of the frame ``stamp_ns``, map frame."""
 
-    gap: Gap | None
+    stamp_ns: int
+    objects: Objects
     wall_s: float
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether all numbers are finite and poses and sizes such as road users can have."""
+        poses, speeds, sizes = self.objects.poses, self.objects.velocities, self.objects.sizes
+        return bool(
+            (np.abs(poses) <= PLAUSIBLE_POSITION_M).all()
+            and (np.abs(speeds) <= PLAUSIBLE_POSITION_M).all()
+            and ((sizes >= 0.0) & (sizes <= PLAUSIBLE_SIZE_M)).all()
+        )
+
+
+@dataclass(frozen=True)
+class RouteKnown:
+    """The route that is to be driven: (n, 2) points, map frame; another one replaces it."""
+
+    points: np.ndarray
+    wall_s: float
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is finite and of a length that can be driven."""
+        if not (np.abs(self.points) <= PLAUSIBLE_POSITION_M).all():
+            return False
+        return float(np.abs(np.diff(self.points, axis=0)).sum()) <= PLAUSIBLE_ROUTE_M
 
 
 @dataclass(frozen=True)
@@ -97,4 +150,4 @@ class Tick:
     wall_s: float
 
 
-Event = Proposal | Odometry | Speed | Paused | VehicleInfo | Ahead | Tick
+Event = Proposal | Odometry | Speed | Paused | VehicleInfo | RoadUsers | RouteKnown | Tick

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 from wm_perception.frame import Command
 from wm_planner.gate_config import LimitsConfig, VehicleConfig
+from wm_planner.gate_rules import Rule
 
 # Frames closer or farther apart than this are treated as if they were this far apart, so that a
 # stamp glitch neither freezes the command nor opens the rate limits.
 MIN_STEP_S, MAX_STEP_S = 0.02, 0.5
-PERSISTENCE_NS = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One checked rule: what was measured, what is allowed, whether it was violated."""
-
-    name: str
-    value: float
-    limit: float
-    tripped: bool
 
 
 @dataclass(frozen=True)
@@ -32,25 +21,6 @@ class Limited:
     command: Command
     rules: tuple[Rule, ...]
     clamped: bool
-
-
-class ClampCounter:
-    """Counts the clamped frames of the last simulated second."""
-
-    def __init__(self):
-        self._stamps: deque[int] = deque()
-
-    def add(self, stamp_ns: int, clamped: bool) -> None:
-        """A proposal of frame ``stamp_ns`` was limited; stamps increase."""
-        if clamped:
-            self._stamps.append(stamp_ns)
-        while self._stamps and self._stamps[0] < stamp_ns - PERSISTENCE_NS:
-            self._stamps.popleft()
-
-    def rule(self, most: int) -> Rule:
-        """More than ``most`` clamped frames are persistent."""
-        count = len(self._stamps)
-        return Rule("persistent_clamping", float(count), float(most), count > most)
 
 
 def acceleration(command: Command, vehicle: VehicleConfig) -> float:
@@ -118,23 +88,26 @@ def limit_command(
     asked = min(1.0, max(-1.0, wanted.accel))
     asked_mps2 = acceleration(Command(accel=asked), vehicle)
     before_mps2 = acceleration(before, vehicle)
-    highest = before_mps2 + limits.jerk_up_mps3 * step
-    lowest = before_mps2 - limits.jerk_down_mps3 * step
+    highest = min(limits.acceleration_mps2, before_mps2 + limits.jerk_up_mps3 * step)
+    lowest = max(-limits.braking_mps2, before_mps2 - limits.jerk_down_mps3 * step)
     given_mps2 = min(highest, max(lowest, asked_mps2))
     accel = asked if given_mps2 == asked_mps2 else pedal(given_mps2, vehicle)
 
     rate = (wanted.steer - before.steer) * vehicle.max_steer_rad / step
     jerk = (asked_mps2 - before_mps2) / step
     sideways = lateral_acceleration(min(1.0, abs(wanted.steer)), speed_mps, vehicle)
+    strongest = limits.acceleration_mps2 if asked_mps2 > 0 else limits.braking_mps2
+    sharpest = limits.jerk_up_mps3 if jerk > 0 else limits.jerk_down_mps3
     rules = (
-        _rule("steer", abs(wanted.steer), 1.0),
-        _rule("accel", abs(wanted.accel), 1.0),
-        _rule("steer_rate", abs(rate), limits.steer_rate_radps),
-        _rule("lateral_acceleration", sideways, limits.lateral_acceleration_mps2),
-        _rule("jerk", abs(jerk), limits.jerk_up_mps3 if jerk > 0 else limits.jerk_down_mps3),
+        _rule("steer", abs(wanted.steer), 1.0, "1"),
+        _rule("pedal", abs(wanted.accel), 1.0, "1"),
+        _rule("acceleration", abs(asked_mps2), strongest, "m/s^2"),
+        _rule("steer_rate", abs(rate), limits.steer_rate_radps, "rad/s"),
+        _rule("lateral_acceleration", sideways, limits.lateral_acceleration_mps2, "m/s^2"),
+        _rule("jerk", abs(jerk), sharpest, "m/s^3"),
     )
     return Limited(Command(steer, accel), rules, steer != wanted.steer or accel != wanted.accel)
 
 
-def _rule(name: str, value: float, limit: float) -> Rule:
-    return Rule(name, value, limit, value > limit * (1.0 + 1e-6))
+def _rule(name: str, value: float, limit: float, unit: str) -> Rule:
+    return Rule(name, value, limit, value > limit * (1.0 + 1e-6), unit)

@@ -18,69 +18,94 @@ from rclpy.duration import Duration
 from wm_msgs.msg import SafetyRule, SafetyState
 from wm_perception import messages
 from wm_perception.conventions import to_vehicle_control, yaw_from_quaternion
-from wm_perception.diagnostics import DiagnosticsPublisher
-from wm_perception.node_tools import create_node, header, publisher, run, steady_timer, subscription
+from wm_perception.endpoints import Essential
+from wm_perception.lifecycle import ManagedNode
+from wm_perception.node_tools import header, publisher, run, steady_timer, subscription
 from wm_perception.topics import topic
 from wm_planner.gate import Gate, GateDecision
 from wm_planner.gate_events import (
-    Ahead,
     Event,
     Odometry,
     Paused,
     Proposal,
+    RoadUsers,
+    RouteKnown,
     Speed,
     Tick,
     VehicleInfo,
 )
-from wm_planner.gate_rss import arc_curvature, gap_ahead
 from wm_planner.gate_state import MANOEUVRE, GateState
 from wm_planner.node_config import GateNodeConfig
 from wm_planner.parameters import node_parameters
 
+ESSENTIAL = Essential(inputs=("odometry", "control_proposal"), outputs=("vehicle_control_cmd",))
 TICK_S = 0.02
 # After a stall of the gate itself, messages that wait in the queue are looked at before the clock.
 STALL_S = 0.1
 LAST_WORD_S = 0.5  # longest wait for the vehicle to take the last brake command
-REPORT_S = 1.0
 FLOAT32_MAX = 3.0e38
+# City traffic trips these all day: they are in /wm/safety_state, but nothing to warn of.
+REPORTED_ONLY = ("rss_same_direction", "rss_opposite_direction", "rss_lateral")
 
 
 class GateNode:
-    """Topics in, gate, topics out."""
+    """Topics in, gate, topics out: the work of a managed node."""
 
-    def __init__(self):
-        self.node = create_node("wm_gate")
+    def __init__(self, host: ManagedNode):
+        """Read the limits and open the topics.
+
+        Raises:
+            UserError: a parameter cannot be used.
+        """
+        self._host, self.node = host, host.node
         self.config = config = node_parameters(self.node, GateNodeConfig)
-        role = config.role_name
-        self._gate = Gate(config)
+        self.role = role = config.role_name
         self._log = self.node.get_logger()
-        self._odometry: Odometry | None = None
-        self._state, self._reason = GateState.WAITING, ""
-        self._last_tick_s = time.monotonic()
+        # Both are latched, so they come only once.
+        self._vehicle: VehicleInfo | None = None
+        self._route: RouteKnown | None = None
         self._paused = False
-        self._interventions = 0
         self._problems: Counter[str] = Counter()
         self._texts: dict[str, str] = {}
         self._odometry_topic = topic("odometry").name(role)
         self._commands = publisher(self.node, "vehicle_control_cmd", role)
         self._states = publisher(self.node, "safety_state", role)
-        self._diagnostics = DiagnosticsPublisher(self.node, "wm_gate", role)
-        self._subscriptions = [
+        self._begin()
+        for key, callback in (
+            ("status", self._on_status),
+            ("vehicle_info", self._on_vehicle_info),
+            ("waypoints", self._on_waypoints),
+            ("ego_objects", self._on_objects),
+            ("speedometer", self._on_speedometer),
+            ("odometry", self._on_odometry),
+            ("control_proposal", self._on_proposal),
+        ):
             subscription(self.node, key, role, callback)
-            for key, callback in (
-                ("status", self._on_status),
-                ("vehicle_info", self._on_vehicle_info),
-                ("ego_objects", self._on_objects),
-                ("speedometer", self._on_speedometer),
-                ("odometry", self._on_odometry),
-                ("control_proposal", self._on_proposal),
-            )
-        ]
-        self._timers = [
-            steady_timer(self.node, TICK_S, self._on_tick),
-            steady_timer(self.node, REPORT_S, self._report),
-        ]
+        steady_timer(self.node, TICK_S, self._on_tick)
         self._log.info(f"ready, guarding {self._commands.topic_name}")
+
+    def _begin(self) -> None:
+        """A gate that has seen nothing yet."""
+        self._gate = Gate(self.config)
+        self._odometry: Odometry | None = None
+        self._state, self._reason = GateState.WAITING, ""
+        self._tripped: set[str] = set()  # rules, as last published
+        self._interventions = 0
+        self._last_tick_s = time.monotonic()
+
+    def activate(self) -> None:
+        """Begin to guard."""
+        self._begin()
+        for event in (self._vehicle, self._route, Paused(self._paused, time.monotonic())):
+            if event is not None:
+                self._gate.update(event)
+
+    def deactivate(self) -> None:
+        """Leave the vehicle braking: CARLA holds the last command for ever."""
+        if self._odometry is not None:
+            message = CarlaEgoVehicleControl(brake=1.0, header=header(self._odometry.stamp_ns))
+            self._commands.publish(message)
+            self._commands.wait_for_all_acked(Duration(seconds=LAST_WORD_S))
 
     # ------------------------------------------------------------------ messages in
 
@@ -93,20 +118,22 @@ class GateNode:
         along = [wheel.position.x for wheel in message.wheels]
         if angles:
             wheelbase = float(max(along) - min(along))
-            self._take(VehicleInfo(float(max(angles)), wheelbase, time.monotonic()))
+            self._vehicle = VehicleInfo(float(max(angles)), wheelbase, time.monotonic())
+            self._take(self._vehicle)
+
+    def _on_waypoints(self, message) -> None:
+        points = [(pose.pose.position.x, pose.pose.position.y) for pose in message.poses]
+        self._route = RouteKnown(np.array(points).reshape(-1, 2), time.monotonic())
+        self._take(self._route)
 
     def _on_objects(self, message) -> None:
-        ego = self._odometry
-        if ego is None:
-            return
         try:
             objects = messages.objects(message)
         except messages.MessageError as error:
             self._count("objects", str(error))
             return
-        curvature = arc_curvature(ego.speed_mps, ego.yaw_rate_radps)
-        gap = gap_ahead(np.array([ego.x, ego.y, ego.yaw]), curvature, objects)
-        self._take(Ahead(gap, time.monotonic()))
+        stamp = messages.stamp_ns(message.header.stamp)
+        self._take(RoadUsers(stamp, objects, time.monotonic()))
 
     def _on_speedometer(self, message) -> None:
         self._take(Speed(float(message.data), time.monotonic()))
@@ -128,7 +155,17 @@ class GateNode:
 
     def _on_proposal(self, message) -> None:
         stamp = messages.stamp_ns(message.header.stamp)
-        self._take(Proposal(stamp, float(message.steer), float(message.accel), time.monotonic()))
+        self._take(
+            Proposal(
+                stamp_ns=stamp,
+                steer=float(message.steer),
+                accel=float(message.accel),
+                wall_s=time.monotonic(),
+                feasible=message.feasible,
+                stop_requested=message.stop_requested,
+                reason=message.reason,
+            )
+        )
 
     def _on_tick(self) -> None:
         now = time.monotonic()
@@ -140,6 +177,8 @@ class GateNode:
     # ------------------------------------------------------------------ messages out
 
     def _take(self, event: Event) -> None:
+        if not self._host.active:
+            return
         decision = self._gate.update(event)
         self._interventions = decision.interventions
         if decision.command is not None:
@@ -151,7 +190,9 @@ class GateNode:
         changed = (decision.state, decision.reason) != (self._state, self._reason)
         if changed:
             self._log_change(decision)
-        if changed or decision.command is not None:
+        tripped = {rule.name for rule in decision.rules if rule.tripped}
+        if changed or tripped != self._tripped or decision.command is not None:
+            self._tripped = tripped
             self._states.publish(self._state_message(decision))
 
     def _log_change(self, decision: GateDecision) -> None:
@@ -173,6 +214,7 @@ class GateNode:
                     value=_float32(rule.value),
                     limit=_float32(rule.limit),
                     tripped=rule.tripped,
+                    unit=rule.unit,
                 )
                 for rule in decision.rules
             ],
@@ -188,26 +230,18 @@ class GateNode:
 
     def _count_rules(self, decision: GateDecision) -> None:
         for rule in decision.rules:
-            reported_only = rule.name == "rss_longitudinal" and not self.config.rss.stops
-            if rule.tripped and not reported_only:
-                self._count(rule.name, f"{rule.value:.3g}, limit {rule.limit:.3g}")
+            if rule.tripped and rule.name not in REPORTED_ONLY:
+                self._count(rule.name, f"{rule.value:.3g} {rule.unit}, limit {rule.limit:.3g}")
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """The gate's state."""
         errors = []
-        if self._odometry is None and not self._paused:
+        if self._odometry is None and not self._paused and self._host.active:
             errors.append(f"no odometry on {self._odometry_topic}: nothing to guard")
         elif self._state in MANOEUVRE:
             errors.append(f"{self._state.name}: {self._reason}")
         values = {"state": self._state.name, "interventions": self._interventions}
-        self._diagnostics.add("gate", errors, self._problems, self._texts, values)
-        self._diagnostics.send()
-
-    def close(self) -> None:
-        """Leave the vehicle braking: CARLA holds the last command for ever."""
-        if self._odometry is not None:
-            message = CarlaEgoVehicleControl(brake=1.0, header=header(self._odometry.stamp_ns))
-            self._commands.publish(message)
-            self._commands.wait_for_all_acked(Duration(seconds=LAST_WORD_S))
+        self._host.diagnostics.add("gate", errors, self._problems, self._texts, values)
 
 
 def _float32(value: float) -> float:
@@ -217,7 +251,7 @@ def _float32(value: float) -> float:
 
 def main(args: list[str] | None = None) -> int:
     """Entry point of ``gate_node``."""
-    return run(GateNode, args)
+    return run(lambda: ManagedNode("wm_gate", GateNode, ESSENTIAL), args)
 
 
 if __name__ == "__main__":

@@ -163,15 +163,25 @@ class Launcher:
         ]
 
     def stop(self) -> None:
-        """End all nodes: SIGINT, then SIGTERM, then SIGKILL for those that do not listen."""
+        """End all nodes: SIGINT, then SIGTERM, then SIGKILL for those that do not listen.
+
+        The manager first: it takes its nodes out of service in order, so that none complains of
+        another's silence.
+        """
+        conductors = [spec.key for spec in self.specs if spec.conducts]
         try:
+            self._end(ENDING[:1], conductors)
             self._end(ENDING)
         except KeyboardInterrupt:  # the user is in a hurry
             self._end(ENDING[-1:])
             raise
 
-    def _end(self, steps: Sequence[tuple[signal.Signals, float]]) -> None:
-        running = [process for process in self.processes.values() if process.status is None]
+    def _end(
+        self, steps: Sequence[tuple[signal.Signals, float]], keys: Sequence[str] | None = None
+    ) -> None:
+        """End the processes of ``keys``, or all."""
+        chosen = self.processes if keys is None else [k for k in keys if k in self.processes]
+        running = [p for p in map(self.processes.__getitem__, chosen) if p.status is None]
         for number, patience_s in steps:
             for process in running:
                 process.send(number)

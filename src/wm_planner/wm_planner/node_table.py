@@ -116,6 +116,7 @@ class NodeSpec:
         publishes: keys of topics (``wm_perception.topics``) that it publishes once it is ready.
         subscribes: keys of topics that it subscribes to once it is ready.
         essential: the drive ends when it ends.
+        conducts: it takes others down before it ends, so it is asked to end before them.
     """
 
     key: str
@@ -130,6 +131,7 @@ class NodeSpec:
     publishes: tuple[str, ...] = ()
     subscribes: tuple[str, ...] = ()
     essential: bool = True
+    conducts: bool = False
 
 
 def node_table(options: DriveOptions, model_dir: Path | None = None) -> tuple[NodeSpec, ...]:
@@ -161,18 +163,21 @@ def node_table(options: DriveOptions, model_dir: Path | None = None) -> tuple[No
 
 
 def _planning_nodes(options: DriveOptions, role: dict, model_dir: Path) -> list[NodeSpec]:
-    """Gate first: it holds the brake until the others are there."""
+    """Lifecycle nodes, in the order in which the manager activates them, and the manager."""
     folder = options.config_folder
     model = {**role, "model": str(model_dir)}
     planner = {**model, "driver": options.driver, "seed": options.seed}
     perception = {**model, "check_image": options.camera}
     if options.source == "carla_native":
         perception["require_lights"] = False
-    return [
-        _node("gate", "wm_planner", folder, role, ("vehicle_control_cmd",), ("odometry",)),
+    managed = [
         _node("perception", "wm_perception", folder, perception, ("latent",), ("odometry",)),
         _node("planner", "wm_planner", folder, planner, ("control_proposal",), ("latent",)),
+        _node("gate", "wm_planner", folder, role, ("vehicle_control_cmd",), ("odometry",)),
     ]
+    nodes = {**role, "nodes": [spec.name for spec in managed]}
+    manager = _node("manager", "wm_planner", None, nodes, (), ())
+    return [*managed, replace(manager, conducts=True)]
 
 
 def _bridge(options: DriveOptions) -> NodeSpec:

@@ -76,6 +76,20 @@ def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
     return list(model.model_fields)
 
 
+def updated(config: Model, changes: Mapping[str, Any]) -> Model:
+    """A copy of ``config`` with some parameters changed, validated as a whole.
+
+    Args:
+        config: nested or flat.
+        changes: dotted names and values.
+
+    Raises:
+        UserError: an unknown name, or a value the model rejects.
+    """
+    values = flattened(config.model_dump()) | dict(changes)
+    return validated(type(config), nested(values), "parameters")
+
+
 def node_parameters(node: Any, model: type[Model]) -> Model:
     """The ROS parameters of a node as a validated model; absent ones are declared with defaults.
 

@@ -1,101 +1,104 @@
-"""The planner: iCEM over imagined rollouts of the learned world model.
+"""The planner: a sampling optimiser over imagined rollouts of the learned world model.
 
 Steering and acceleration come from imagination alone; no rule-based controller hides in the path.
-Source: Pinneri et al., "Sample-efficient Cross-Entropy Method for Real-time Planning", 2020.
+One cycle: sample (:mod:`wm_planner.optimiser`), imagine and score (:mod:`wm_planner.judge`), as
+often as asked for; then every member of the ensemble imagines the best few, and one of them is
+chosen by risk (:mod:`wm_planner.risk`).
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from wm_perception.frame import Command
-from wm_planner import costs
+from wm_dynamics.errors import UserError
+from wm_planner import risk
+from wm_planner.doubt import Doubt, usual_of
+from wm_planner.icem import Icem
+from wm_planner.imaginer import Imaginer
+from wm_planner.judge import Batch, Judge, Task
+from wm_planner.mppi import Mppi
+from wm_planner.optimiser import Optimiser
+from wm_planner.plan import Plan, broken_plan, plan_of_candidate, plan_of_finalist
 from wm_planner.planner_config import PlannerConfig
+from wm_planner.proposals import LAST_RESORTS, MANOEUVRES, Actor, with_accel
+from wm_planner.splines import Spline
 
-
-class Imaginer(Protocol):
-    """What the planner needs of a world model: numpy arrays in, numpy arrays out."""
-
-    dt: float
-
-    def imagine(self, latent: Any, ego_state: np.ndarray, actions: np.ndarray) -> Imagined:
-        """Roll ``actions`` (N, H, 2) out from one latent and ego state (5,)."""
-        ...
-
-
-class Imagined(Protocol):
-    """Imagined futures: path (N, H, 3), speed (N, H), heads (N, H) each, disagreement (N, ...)."""
-
-    path: np.ndarray
-    speed: np.ndarray
-    heads: dict[str, np.ndarray]
-    disagreement: np.ndarray
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The outcome of one planning cycle; N candidates of the last iteration, H steps.
-
-    Attributes:
-        command: what to do now.
-        actions: (H, 2) the chosen sequence.
-        path: (H, 3) imagined poses of the chosen sequence, ego frame.
-        candidates: (N, H, 2) imagined positions, ego frame.
-        speeds: (N, H) m/s.
-        costs: (N,) lower is better.
-        disagreement: (N,).
-        chosen: row of the chosen candidate.
-        terms: weighted cost terms of the chosen candidate.
-        plan_ms: wall time, ms.
-        finite: False when imagination returned values that are not finite; then do not drive on it.
-    """
-
-    command: Command
-    actions: np.ndarray
-    path: np.ndarray
-    candidates: np.ndarray
-    speeds: np.ndarray
-    costs: np.ndarray
-    disagreement: np.ndarray
-    chosen: int
-    terms: dict[str, float] = field(default_factory=dict)
-    plan_ms: float = 0.0
-    finite: bool = True
-
-
-def colored_noise(rng: np.random.Generator, count: int, horizon: int, beta: float) -> np.ndarray:
-    """(count, horizon, 2) noise with power spectrum 1/f^beta and varied amplitude per sequence."""
-    frequency = np.fft.rfftfreq(horizon)
-    frequency[0] = 1.0 / horizon
-    scale = frequency ** (-beta / 2.0)
-    shape = (count, 2, len(frequency))
-    spectrum = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) * scale
-    noise = np.fft.irfft(spectrum, n=horizon)
-    noise /= np.maximum(noise.std(-1, keepdims=True), 1e-6)
-    noise *= np.clip(np.abs(rng.standard_normal((count, 2, 1))), 0.3, 1.5)
-    return noise.transpose(0, 2, 1)
+OPTIMISERS: dict[str, type[Optimiser]] = {"icem": Icem, "mppi": Mppi}
+# What the search is built around; all else may change from one frame to the next.
+FIXED = ("optimiser", "horizon", "knots", "frame_dt", "seed")
 
 
 class Planner:
-    """Plans from a latent, warm-started from frame to frame, the same numbers for the same seed."""
+    """Plans from a latent, warm-started from frame to frame, the same numbers for the same seed.
 
-    def __init__(self, imaginer: Imaginer, config: PlannerConfig | None = None):
-        self.config = config or PlannerConfig()
-        self._imaginer = imaginer
-        self.reset(self.config.seed)
+    Attributes:
+        config: see :meth:`configure`.
+    """
+
+    def __init__(
+        self,
+        imaginer: Imaginer,
+        config: PlannerConfig | None = None,
+        actor: Actor | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ):
+        """Set up.
+
+        Args:
+            imaginer: who imagines.
+            config: parameters.
+            actor: the learned behaviour of the same model, where there is one.
+            clock: seconds; only for figures, unless ``config.anytime``.
+
+        Raises:
+            UserError: a parameter needs what is not there.
+        """
+        self.config = c = config or PlannerConfig()
+        usual = usual_of(getattr(imaginer, "novelty", None))
+        unit = usual.disagreement.high if usual.disagreement else None
+        self._actor, self._clock = actor, clock
+        self._judge = Judge(imaginer, actor, unit)
+        self._check(c)
+        spline = Spline.make(c.horizon, c.knots or c.horizon, c.frame_dt / imaginer.dt)
+        self._optimiser = OPTIMISERS[c.optimiser](c, spline)
+        self._doubt = Doubt(c.doubt, usual)
+        self.reset()
 
     def reset(self, seed: int | None = None) -> None:
-        """Forget the previous plan; draw the noise afresh from ``seed``."""
-        self._rng = np.random.default_rng(self.config.seed if seed is None else seed)
-        self._mean = np.zeros((self.config.horizon, 2))
-        self._elites = np.zeros((0, self.config.horizon, 2))
+        """Forget the previous plan and all doubt; draw the noise afresh from ``seed``."""
+        seed = self.config.seed if seed is None else seed
+        self._optimiser.reset(seed)
+        self._chance = np.random.default_rng([seed, 1])  # of the actor's proposals
+        self._doubt.reset()
+        self._disagreement: float | None = None
+        self._settling_s = 0.0
+
+    def configure(self, config: PlannerConfig) -> None:
+        """Go on with other parameters from the next frame on.
+
+        Raises:
+            UserError: one of ``FIXED`` differs, or a parameter needs what is not there.
+        """
+        for name in FIXED:
+            if getattr(config, name) != getattr(self.config, name):
+                raise UserError(f"{name} cannot change while driving; start the planner anew")
+        self._check(config)
+        self.config = self._optimiser.config = config
+        self._doubt.config = config.doubt
 
     def plan(
-        self, latent, ego_state: np.ndarray, reference: np.ndarray, arrived: bool = False
+        self,
+        latent: Any,
+        ego_state: np.ndarray,
+        reference: np.ndarray,
+        arrived: bool = False,
+        novelty: float | None = None,
+        degraded: bool = False,
     ) -> Plan:
         """One planning cycle.
 
@@ -104,74 +107,87 @@ class Planner:
             ego_state: (5,) scaled proprioception, see ``wm_perception.observation.STATE_NAMES``.
             reference: (M, 2) route ahead, ego frame, m.
             arrived: the route is done: aim for standstill instead of the cruising speed.
+            novelty: how unusual the frame is, see :mod:`wm_dynamics.novelty`; None: not known.
+            degraded: perception asks for caution.
         """
-        start = time.perf_counter()
-        c = self.config
-        before = np.asarray(ego_state[2:4], float)
-        mean, elites = self._shifted(self._mean), self._shifted(self._elites)
-        std = np.tile([c.steer_std, c.accel_std], (c.horizon, 1))
-        for iteration in range(c.iterations):
-            count = max(2 * c.elites, int(c.candidates / 1.25**iteration))
-            noise = colored_noise(self._rng, count, c.horizon, c.noise_beta)
-            fixed = [mean[None], elites]
-            if iteration == 0:
-                fixed.append(self._proposals(mean))
-            actions = np.clip(np.concatenate([mean + std * noise, *fixed]), -1.0, 1.0)
-            imagined = self._imaginer.imagine(latent, ego_state, actions.astype(np.float32))
-            wanted_mps = 0.0 if arrived else c.cruise_mps
-            future = self._future(imagined, actions, before, reference, wanted_mps)
-            cost, terms = costs.total(future, c)
-            finite = bool(np.isfinite(cost).any())
-            cost = np.where(np.isfinite(cost), cost, np.inf)
-            order = np.argsort(cost, kind="stable")[: c.elites]
-            best = actions[order]
-            mean = c.momentum * mean + (1 - c.momentum) * best.mean(0)
-            std = np.maximum(c.momentum * std + (1 - c.momentum) * best.std(0), c.min_std)
-            elites = best[: c.kept_elites]
-        chosen = int(order[0])
-        # Halfway between the best sequence and the elites' mean: that is smooth, the best sharp.
-        sequence = 0.5 * actions[chosen] + 0.5 * mean
-        self._mean, self._elites = sequence, elites
-        return Plan(
-            command=Command(float(sequence[0, 0]), float(sequence[0, 1])),
-            actions=sequence,
-            path=imagined.path[chosen],
-            candidates=imagined.path[..., :2],
-            speeds=future.speed,
-            costs=cost,
-            disagreement=future.disagreement,
-            chosen=chosen,
-            terms={name: float(values[chosen]) for name, values in terms.items()},
-            plan_ms=1e3 * (time.perf_counter() - start),
-            finite=finite,
+        start = self._clock()
+        doubt = self._doubt.update(novelty, self._disagreement, degraded)
+        task = Task(latent, ego_state, np.asarray(reference, float), arrived, doubt)
+        batch, iterations = self._search(task, start)
+        searched = self._clock()
+        plan = self._settle(task, batch) if batch.scored.usable else None
+        if plan is None:
+            self._optimiser.forget()  # or what is not finite would live on in the warm start
+            plan = broken_plan(batch)
+        self._disagreement = float(plan.disagreement[plan.chosen]) if plan.finite else None
+        now = self._clock()
+        self._settling_s = now - searched
+        return replace(plan, iterations=iterations, doubt=doubt, plan_ms=1e3 * (now - start))
+
+    def _check(self, config: PlannerConfig) -> None:
+        self._judge.check(config)
+        if config.actor_proposals and self._actor is None:
+            raise UserError("actor_proposals needs a learned behaviour, and there is none")
+
+    def _search(self, task: Task, start: float) -> tuple[Batch, int]:
+        """Sample, imagine, score, narrow down; the last usable batch, and how many there were.
+
+        Ends early where nothing is finite, or, with ``anytime``, when there is no time for another
+        iteration as long as the longest and for what comes after it.
+        """
+        c, optimiser = self.config, self._optimiser
+        optimiser.begin()
+        longest, before = 0.0, start
+        for done in range(1, c.iterations + 1):
+            knots = optimiser.ask(self._proposals(task, first=done == 1))
+            tried = self._judge.sampled(task, optimiser.spline.steps(knots), c)
+            if done == 1 or tried.scored.usable:
+                batch = tried
+            if not tried.scored.usable:
+                break
+            optimiser.tell(knots, batch.scored.total)
+            now = self._clock()
+            longest, before = max(longest, now - before), now
+            end = now + longest + self._settling_s
+            if c.anytime and end - start > 1e-3 * c.deadline_ms:
+                break
+        return batch, done
+
+    def _proposals(self, task: Task, first: bool) -> np.ndarray:
+        """(P, M, 2) knots to try beside the sampled ones; none after the first iteration."""
+        c, optimiser = self.config, self._optimiser
+        if not first:
+            return np.zeros((0, *optimiser.mean.shape))
+        proposals = with_accel(optimiser.mean, MANOEUVRES)
+        if self._actor is None or not c.actor_proposals:
+            return proposals
+        uniform = self._chance.random((c.actor_proposals, c.horizon, 2))
+        uniform[0] = 0.5  # the first is what it would do, the others what it might
+        sequences = self._actor.propose(task.latent, task.ego_state, task.reference, uniform)
+        return np.concatenate([proposals, optimiser.spline.fit(sequences)])
+
+    def _settle(self, task: Task, batch: Batch) -> Plan | None:
+        """The plan that is driven: the search's answer, or the finalist that the members prefer.
+
+        None where no finalist is finite.
+        """
+        c, optimiser = self.config, self._optimiser
+        finalists = optimiser.finalists(c.risk.finalists)
+        if not c.risk.asks_members:
+            optimiser.commit(finalists[0])
+            best = int(batch.scored.total.argmin())
+            return plan_of_candidate(batch, best, optimiser.spline.steps(finalists[0]))
+        knots = np.concatenate([finalists, with_accel(optimiser.mean, LAST_RESORTS)])
+        actions = optimiser.spline.steps(knots)
+        judged = self._judge.by_members(task, actions, batch.trust, c)
+        shape = (self._judge.members, len(knots))
+        cost = judged.scored.total.reshape(shape)
+        if not np.isfinite(cost).all(0).any():
+            return None
+        heads, moving = judged.future.heads, judged.future.moving
+        collision = risk.worst_collision(
+            heads["collision"].reshape(*shape, -1), moving.reshape(*shape, -1), batch.trust
         )
-
-    def _shifted(self, sequences: np.ndarray) -> np.ndarray:
-        """Sequences (..., H, 2) moved on by one frame, interpolated between their knots."""
-        fraction = self.config.frame_dt / self._imaginer.dt
-        later = np.concatenate([sequences[..., 1:, :], sequences[..., -1:, :]], -2)
-        return (1.0 - fraction) * sequences + fraction * later
-
-    @staticmethod
-    def _proposals(mean: np.ndarray) -> np.ndarray:
-        """(4, H, 2) the current steering with: brake, firm brake, coast, go."""
-        proposals = np.repeat(mean[None], 4, 0)
-        proposals[:, :, 1] = np.array([-0.4, -0.9, 0.0, 0.4])[:, None]
-        return proposals
-
-    def _future(self, imagined, actions, before, reference, wanted_mps: float) -> costs.Future:
-        lateral, heading_error = costs.against_route(imagined.path, np.asarray(reference, float))
-        yaw = imagined.path[..., 2]
-        yaw_rate = np.diff(yaw, axis=1, prepend=0.0) / self._imaginer.dt
-        spread = np.asarray(imagined.disagreement)
-        return costs.Future(
-            speed=np.maximum(imagined.speed, 0.0),
-            yaw_rate=yaw_rate,
-            lateral=lateral,
-            heading_error=heading_error,
-            actions=actions,
-            before=before,
-            heads=imagined.heads,
-            disagreement=spread.reshape(len(spread), -1).mean(1),
-            wanted_mps=wanted_mps,
-        )
+        choice = risk.choose(cost, collision, c.risk)
+        optimiser.commit(knots[choice.row])
+        return plan_of_finalist(batch, judged, choice, shape)

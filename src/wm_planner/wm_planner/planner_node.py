@@ -5,118 +5,73 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
 
-from wm_dynamics.backend import TorchBackend
 from wm_dynamics.checkpoint import load_checkpoint
-from wm_dynamics.rollout import LatentState
-from wm_msgs.msg import ControlProposal, Latent, PlanStatistics
-from wm_perception.conventions import yaw_from_quaternion
-from wm_perception.diagnostics import DiagnosticsPublisher
+from wm_dynamics.errors import UserError
+from wm_msgs.msg import ControlProposal, Latent
+from wm_perception.endpoints import Essential
+from wm_perception.lifecycle import ManagedNode
 from wm_perception.messages import stamp_ns
 from wm_perception.node_tools import (
-    create_node,
+    ROS_PARAMETERS,
     header,
     leave,
     publisher,
     run,
-    steady_timer,
     subscription,
 )
 from wm_planner import markers
 from wm_planner.driver import make_backend, make_planner
+from wm_planner.fallback import Fallback
 from wm_planner.node_config import PlannerNodeConfig
-from wm_planner.parameters import node_parameters
+from wm_planner.parameters import node_parameters, updated
 from wm_planner.paths import model_path
-from wm_planner.planner import Plan
-from wm_planner.planner_config import PlannerConfig
+from wm_planner.plan import Plan
+from wm_planner.planner_messages import (
+    Situation,
+    proposal_message,
+    read_latent,
+    statistics_message,
+)
 
-REPORT_S = 1.0
+LOADED = ("model", "driver", "role_name", "threads")  # what was built with them stays
+KINDS = (
+    "refused",
+    "deadline",
+    "engine",
+    "not_feasible",
+    "doubt",
+)  # of problems that are counted
+ESSENTIAL = Essential(inputs=("latent",), outputs=("control_proposal",))
 WARM_UP_PLANS = 3
 REFERENCE_POINTS = 51
 SHOWN = ("imagined_rollouts", "markers", "plan")  # published only when somebody subscribes
 
 
-@dataclass(frozen=True)
-class Situation:
-    """A checked latent message as arrays.
-
-    Attributes:
-        latent: belief of the model.
-        ego_state: (5,) scaled proprioception.
-        reference: (M, 2) route ahead, ego frame, m.
-        pose: (3,) ego in the map frame.
-    """
-
-    latent: LatentState
-    ego_state: np.ndarray
-    reference: np.ndarray
-    pose: np.ndarray
-
-
-def read_latent(message: Latent, backend: TorchBackend) -> Situation:
-    """Check a latent against the model that is to imagine from it.
-
-    Raises:
-        ValueError: another model made it, or its sizes or numbers cannot be used.
-    """
-    config = backend.model.config
-    if message.model_hash != backend.hash:
-        raise ValueError(
-            f"the latent was made by model {message.model_hash or '(none)'}, this planner has "
-            f"{backend.hash}; start perception and planner with the same model and driver"
-        )
-    values = [message.deter, message.stoch, message.state, message.route_x, message.route_y]
-    deter, stoch, state, route_x, route_y = (np.asarray(v, np.float32) for v in values)
-    if (len(deter), len(stoch), len(state)) != (config.belief, config.stoch, config.state_dim):
-        raise ValueError(
-            f"the latent has sizes {len(deter)}, {len(stoch)}, {len(state)}, the model "
-            f"{config.belief}, {config.stoch}, {config.state_dim}"
-        )
-    if len(route_x) != len(route_y) or len(route_x) < 2:
-        raise ValueError(f"the latent's route has {len(route_x)} x and {len(route_y)} y values")
-    p, q = message.pose.position, message.pose.orientation
-    pose = np.array([p.x, p.y, yaw_from_quaternion(q.x, q.y, q.z, q.w)])
-    for name, array in (("latent", deter), ("latent", stoch), ("state", state), ("pose", pose)):
-        if not np.isfinite(array).all():
-            raise ValueError(f"the {name} in the latent message is not finite")
-    reference = np.stack([route_x, route_y], -1)
-    if not np.isfinite(reference).all():
-        raise ValueError("the route in the latent message is not finite")
-    latent = LatentState.from_arrays(deter, stoch, config.stoch_classes, config.memory_shape)
-    return Situation(latent, state, reference, pose)
-
-
-def statistics_message(plan: Plan, plan_ms: float, config: PlannerConfig) -> PlanStatistics:
-    """Figures of one planning cycle; the header is the caller's."""
-    return PlanStatistics(
-        plan_ms=plan_ms,
-        deadline_missed=plan_ms > config.deadline_ms,
-        candidates=len(plan.costs),
-        iterations=config.iterations,
-        cost=float(plan.costs[plan.chosen]),
-        disagreement=float(plan.disagreement[plan.chosen]),
-        term_names=list(plan.terms),
-        term_costs=[float(cost) for cost in plan.terms.values()],
-    )
-
-
 class PlannerNode:
-    """Planner and its ROS ends."""
+    """Planner and its ROS ends: the work of a managed node."""
 
-    def __init__(self):
-        self.node = create_node("wm_planner")
+    def __init__(self, host: ManagedNode):
+        """Load the model and open the topics.
+
+        Raises:
+            UserError: parameters or model cannot be used.
+        """
+        self._host, self.node = host, host.node
         self.config = config = node_parameters(self.node, PlannerNodeConfig)
         torch.set_num_threads(config.threads)
         folder = model_path(config.model)
         self._backend = make_backend(config.driver, load_checkpoint(folder))
         self._planner = make_planner(config.driver, self._backend, folder, config)
+        self._fallback = Fallback(config.frame_dt / self._backend.dt)
         self._warm_up()
-        role = config.role_name
+        self.role = role = config.role_name
         self._publishers = {
             key: publisher(self.node, key, role)
             for key in (
@@ -127,15 +82,51 @@ class PlannerNode:
                 "plan",
             )
         }
-        self._diagnostics = DiagnosticsPublisher(self.node, "wm_planner", role)
-        self._problems: dict[str, int] = {"refused": 0, "deadline": 0, "not_finite": 0}
+        self._problems: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._texts: dict[str, str] = {}
         self._refused_because = ""
-        self._subscription = subscription(self.node, "latent", role, self._on_latent)
-        self._timer = steady_timer(self.node, REPORT_S, self._report)
+        subscription(self.node, "latent", role, self._on_latent)
         self.node.get_logger().info(
             f"driver {config.driver}, model {config.model} ({self._backend.hash}), ready"
         )
+
+    def activate(self) -> None:
+        """The next latent begins a new plan, by the parameters as they are now.
+
+        Raises:
+            UserError: a parameter has been set since configure that cannot be changed any more.
+        """
+        self._use(node_parameters(self.node, PlannerNodeConfig))
+        self._planner.reset()
+        self._fallback.reset()
+        self.node.add_on_set_parameters_callback(self._on_parameters)
+
+    def deactivate(self) -> None:
+        """Nothing to say: the gate brakes on silence."""
+        self.node.remove_on_set_parameters_callback(self._on_parameters)
+
+    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        """Weights, margins, risk and the like may change while driving; all or nothing."""
+        given = {
+            change.name: change.value for change in changes if change.name not in ROS_PARAMETERS
+        }
+        try:
+            self._use(updated(self.config, given))
+        except UserError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _use(self, config: PlannerNodeConfig) -> None:
+        """Plan by ``config`` from the next latent on.
+
+        Raises:
+            UserError: a parameter differs that cannot change any more.
+        """
+        for name in LOADED:
+            if getattr(config, name) != getattr(self.config, name):
+                raise UserError(f"{name} cannot change now; clean the node up and configure it")
+        self._planner.configure(config)
+        self.config = config
 
     def _warm_up(self) -> None:
         """Plan on nothing, so that the first real plan is not the slow one."""
@@ -146,6 +137,8 @@ class PlannerNode:
         self._planner.reset()
 
     def _on_latent(self, message: Latent) -> None:
+        if not self._host.active:
+            return
         start = time.perf_counter()
         try:
             situation = read_latent(message, self._backend)
@@ -155,42 +148,65 @@ class PlannerNode:
             self._count("refused", self._refused_because)
             return
         self._refused_because = ""
-        if message.reset:
-            self._planner.reset()
-        plan = self._planner.plan(
-            situation.latent, situation.ego_state, situation.reference, message.arrived
-        )
-        self._propose(plan, message)
+        plan, stop = self._plan(situation, message)
+        if plan is None:  # nothing to fall back on: the gate stops on what is no number
+            self._publishers["control_proposal"].publish(
+                ControlProposal(header=message.header, steer=math.nan, accel=math.nan)
+            )
+            return
+        self._propose(plan, message, stop)
         self._report_plan(plan, 1e3 * (time.perf_counter() - start), situation.pose, message)
 
-    def _propose(self, plan: Plan, message: Latent) -> None:
-        """Exactly one proposal per latent; one that is not finite tells the gate to stop."""
-        finite = plan.finite and bool(np.isfinite(plan.actions).all())
-        if not finite:
+    def _plan(self, situation: Situation, message: Latent) -> tuple[Plan | None, str]:
+        """The plan for a latent, and why a stop is requested besides, if it is.
+
+        A tick on which the engine fails is discarded: the last good plan goes on, for a while.
+        """
+        if message.reset:
             self._planner.reset()
-            self._count("not_finite", "imagination returned values that are not finite")
-        self._publishers["control_proposal"].publish(
-            ControlProposal(
-                header=header(stamp_ns(message.header.stamp)),
-                steer=plan.command.steer if finite else math.nan,
-                accel=plan.command.accel if finite else math.nan,
+            self._fallback.reset()
+        try:
+            plan = self._planner.plan(
+                situation.latent,
+                situation.ego_state,
+                situation.reference,
+                message.arrived,
+                situation.novelty,
+                message.degraded,
             )
-        )
+        except Exception as error:  # an engine may raise anything, and the node must live
+            failure = f"{type(error).__name__}: {error}"
+        else:
+            if plan.usable:
+                self._fallback.good(plan)
+                return plan, message.stop
+            failure = plan.reason
+        self._count("engine", failure)
+        held, stop = self._fallback.failed(failure)
+        return held, stop or message.stop
+
+    def _propose(self, plan: Plan, message: Latent, stop: str) -> None:
+        """Exactly one proposal per latent."""
+        if not plan.feasible:
+            self._count("not_feasible", plan.reason)
+        if plan.doubt.tripped:
+            self._count("doubt", f"level {int(plan.doubt.level)}, {plan.doubt.reason}")
+        stamp = stamp_ns(message.header.stamp)
+        self._publishers["control_proposal"].publish(proposal_message(plan, stamp, stop))
 
     def _report_plan(self, plan: Plan, plan_ms: float, pose: np.ndarray, message: Latent) -> None:
-        stamp = header(stamp_ns(message.header.stamp))
-        statistics = statistics_message(plan, plan_ms, self.config)
-        statistics.header = stamp
+        stamp, dt = stamp_ns(message.header.stamp), self._backend.dt
+        statistics = statistics_message(plan, plan_ms, self.config.deadline_ms, stamp, dt)
         self._publishers["plan_statistics"].publish(statistics)
         if statistics.deadline_missed:
             deadline_ms = self.config.deadline_ms
             self._count("deadline", f"planning took {plan_ms:.0f} ms, more than {deadline_ms:g}")
         if not plan.finite:
             return
-        dt = self._backend.dt
-        self._show("imagined_rollouts", lambda: markers.rollouts_message(plan, pose, dt, stamp))
-        self._show("markers", lambda: markers.marker_array(plan, pose, stamp))
-        self._show("plan", lambda: markers.path_message(plan, pose, stamp))
+        at = header(stamp)
+        self._show("imagined_rollouts", lambda: markers.rollouts_message(plan, pose, dt, at))
+        self._show("markers", lambda: markers.marker_array(plan, pose, at))
+        self._show("plan", lambda: markers.path_message(plan, pose, at))
 
     def _show(self, key: str, build: Callable[[], Any]) -> None:
         """Build and publish only what somebody looks at."""
@@ -201,15 +217,15 @@ class PlannerNode:
         self._problems[kind] += 1
         self._texts[kind] = text
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """What went wrong with latents and plans."""
         errors = [self._refused_because] if self._refused_because else []
-        self._diagnostics.add("planner", errors, self._problems, self._texts)
-        self._diagnostics.send()
+        self._host.diagnostics.add("planner", errors, self._problems, self._texts)
 
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``planner_node``."""
-    leave(run(PlannerNode, args))
+    leave(run(lambda: ManagedNode("wm_planner", PlannerNode, ESSENTIAL), args))
 
 
 if __name__ == "__main__":

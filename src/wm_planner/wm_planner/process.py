@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from wm_perception.ros_environment import DEFAULTS
+
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 TAIL_LINES = 15
 
@@ -23,8 +25,7 @@ def node_environment(ros_log_dir: Path, base: Mapping[str, str] | None = None) -
     """
     environment = dict(os.environ if base is None else base)
     defaults = {
-        "AMENT_PREFIX_PATH": sys.prefix,
-        "FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA",
+        **DEFAULTS,
         "OMP_NUM_THREADS": "1",
         "ROS_LOG_DIR": str(ros_log_dir),
         "RCUTILS_COLORIZED_OUTPUT": "0",

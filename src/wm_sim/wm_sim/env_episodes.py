@@ -94,7 +94,8 @@ def _of_suite(suite: SuiteSpec, which: float, where: float, seed: int) -> Episod
         town = _pick(tuple(scenario_spec(scenario).stages), where)
         return Episode(town, "default", None, suite.traffic, suite.world(scenario), seed)
     town, route = _pick(suite.towns, which), int(where * suite.routes)
-    return Episode(town, "default", route, suite.traffic, suite.world(), seed)
+    weather = suite.weathers[seed % len(suite.weathers)]
+    return Episode(town, "default", route, suite.traffic, suite.world(weather=weather), seed)
 
 
 def _on_stage(episode: Episode, where: float) -> Episode:

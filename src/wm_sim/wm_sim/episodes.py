@@ -168,7 +168,7 @@ class Episodes:
         self._lanes.reset(vehicle.ego())
         self._senses.start(episode, self._frames * self._dt_ns)
         self.scenario = None
-        scene = self.scene = Scene(self.town, route, self._population.light_boxes)
+        scene = self.scene = self.scenery.scene(route)
         self._capture(())
         if scenario is not None:
             scenario.start(
@@ -182,7 +182,7 @@ class Episodes:
     def reroute(self, route: Route) -> Scene:
         """Follow another route from here on; the world stays as it is."""
         self.frame()
-        self.scene = Scene(self.town, route, self._population.light_boxes)
+        self.scene = self.scenery.scene(route)
         return self.scene
 
     def frame(self) -> SceneFrame:

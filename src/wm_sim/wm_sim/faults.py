@@ -28,6 +28,8 @@ def applies(fault: Fault, cls: type) -> str:
         return f"{cls.__name__} has {part} floating-point numbers, pixels or points"
     if fault.kind == "clock_jump" and not changes.has_stamps(cls):
         return f"{cls.__name__} has no stamp"
+    if fault.kind == "wrong_encoding" and not changes.has_encoding(cls):
+        return f"{cls.__name__} is no image"
     if fault.kind == "wrong_size" and not changes.sized_field(cls, path):
         return f"{cls.__name__} has {part} content of variable size"
     return ""

@@ -250,7 +250,20 @@ def cut(message: Any, path: Sequence[str], share: float) -> None:
     setattr(message, name, value[: min(int(len(value) * share), max(0, len(value) - 1))])
 
 
+WRONG_ENCODINGS = ("32FC1", "no_such_encoding")
+
+
+def mislabel(image: Any, which: int) -> None:
+    """Say that the pixels are encoded otherwise than they are; the bytes stay."""
+    image.encoding = WRONG_ENCODINGS[which]
+
+
 # What a type of message has.
+
+
+def has_encoding(cls: type) -> bool:
+    """Whether it is an image."""
+    return any(name == "encoding" and kind == "string" for name, kind, _ in fields(cls))
 
 
 def has_numbers(cls: type, path: tuple[str, ...] = ()) -> bool:

@@ -54,6 +54,7 @@ KINDS: dict[str, Kind] = {
     "scale": Kind(None, "a factor", lambda value: True),
     "clock_jump": Kind(None, "seconds, at most 1e9 either way", lambda value: abs(value) <= 1e9),
     "duplicate": Kind(2.0, "how often each message is sent, 2 to 100", _whole(2, 100)),
+    "wrong_encoding": Kind(0.0, "0 for 32FC1, 1 for one that does not exist", _whole(0, 1)),
     "wrong_size": Kind(0.5, "the share that is kept, below 1", lambda value: 0.0 <= value < 1.0),
 }
 # Kinds that change numbers, and so can be confined to a field.

@@ -151,6 +151,8 @@ class Alter(Stage):
         fault, changed = self._fault, copy.deepcopy(message)
         if fault.kind == "clock_jump":
             changes.shift_stamps(changed, fault.value)
+        elif fault.kind == "wrong_encoding":
+            changes.mislabel(changed, int(fault.value))
         elif fault.kind == "wrong_size":
             changes.cut(changed, fault.path, fault.value)
         else:
@@ -182,5 +184,6 @@ STAGES: dict[str, Callable[[Fault, np.random.Generator], Stage]] = {
     "scale": Alter,
     "clock_jump": Alter,
     "duplicate": Duplicate,
+    "wrong_encoding": Alter,
     "wrong_size": Alter,
 }

@@ -16,6 +16,8 @@ import numpy as np
 
 from wm_perception.conventions import to_map
 from wm_perception.frame import LightBox
+from wm_perception.route import Route
+from wm_perception.scene import Scene
 from wm_perception.semantics import SemanticTag
 from wm_perception.town_map import PIXELS_PER_M, TownMap
 
@@ -208,6 +210,16 @@ class Scenery:
         self.tags = np.array([tag for _, tags in parts for tag in tags], np.uint8)
         self.standing = self.boxes[:, 2] - self.boxes[:, 5] / 2 < 0.5
         self._reach = np.hypot(self.boxes[:, 3], self.boxes[:, 4]) / 2
+
+    @property
+    def walls(self) -> np.ndarray:
+        """(N, 5) footprints of the buildings: centre x, y, yaw, length, width."""
+        x, y, width, _, _ = self.buildings.T
+        return np.stack([x, y, np.zeros_like(x), width, width], 1)
+
+    def scene(self, route: Route) -> Scene:
+        """A route through the town, with what stands beside it."""
+        return Scene(self.town, route, self.lights, self.walls)
 
     def near(self, x: float, y: float, radius_m: float) -> np.ndarray:
         """Row numbers of the boxes whose footprint may reach within ``radius_m`` of (x, y)."""

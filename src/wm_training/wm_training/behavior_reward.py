@@ -23,6 +23,7 @@ from wm_dynamics.heads import head_values
 from wm_dynamics.imagine import DISAGREEMENT_STEPS
 from wm_dynamics.model import WorldModel
 from wm_dynamics.route_view import on_route
+from wm_dynamics.time_major import by_rows
 from wm_training.behavior_config import RewardConfig
 
 SHORTFALL_CAP = 25.0  # m^2: one hopeless step must not hide all others
@@ -87,7 +88,7 @@ def imagined_steps(
         speed=dreamt.speed.clamp_min(0.0),
         yaw_rate=dreamt.motions[..., 2] / model.config.dt,
         change=actions.diff(dim=1),
-        heads=head_values(model.head(features).float()),
+        heads=head_values(by_rows(model.head, features).float()),
         disagreement=spread,
     )
 

@@ -14,12 +14,16 @@ from wm_dynamics.errors import UserError
 COMMANDS = {
     "drive": "drive routes over the live ROS graph, with a report and a video",
     "eval": "drive routes in process and score them (same objects, faster)",
+    "compare": "compare drivers route by route: differences, intervals, p-values",
+    "report": "one HTML page of evaluations: tables, maps of infractions, videos",
     "sim": "run the embedded simulator and its bridge alone",
     "town": "add OpenDRIVE maps as towns, generate new ones, list and remove them",
     "record": "record any driver's topics into a rosbag2 (mcap)",
     "dataset": "build a training store from bags, or collect one from the simulator",
     "train": "train a world model; resumable",
+    "train sight": "teach an encoder to see, one moment at a time, before train; resumable",
     "train behavior": "learn to drive in a world model's imagination; resumable",
+    "train pilotnet": "clone careful driving from camera stores, a baseline; resumable",
     "calibrate": "teach a trained model what usual driving looks like to it",
     "inspect": "measure a world model's imagination; a page with figures",
 }

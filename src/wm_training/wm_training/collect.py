@@ -14,12 +14,13 @@ import numpy as np
 
 from wm_dynamics.errors import UserError
 from wm_perception.camera_stream import FRONT, CameraStream
+from wm_perception.frame import Command
 from wm_sim.world import World
 from wm_training.drivers import Driver, make_driver, simulator_camera
 from wm_training.labels import LabelledFrame, Labeller
 from wm_training.perturbed import HABITS, PerturbedDriver
 from wm_training.store import StoreWriter
-from wm_training.store_columns import AGE, COLUMNS, IMAGE, camera_columns
+from wm_training.store_columns import AGE, COLUMNS, IMAGE, TEACHER, camera_columns
 from wm_training.town_jobs import Report, run_jobs
 from wm_training.weather_split import COLLECTED
 
@@ -72,6 +73,10 @@ MIXES = {
         (10, 20, 30, 45),
         {"clean": 0.15, "noisy": 0.25, "reckless": 0.33, "distracted": 0.27},
         400, 6.0, people=(0, 20, 40, 60), others=0.3,
+    ),
+    # What a pupil of the expert learns from: its wishes are kept beside what was done.
+    "lessons": Mix(
+        (0, 10, 20, 30, 45), {"lesson": 1.0}, 300, 8.0, people=(0, 20, 40), others=0.2
     ),
     # On policy: needs a model, which drives.
     "planner": Mix((15, 30, 50), {"planner": 1.0}, 400, 6.0),
@@ -134,6 +139,15 @@ def episode_arrays(frames: list[LabelledFrame]) -> dict[str, np.ndarray]:
     }
 
 
+def taught(wishes: list[Command]) -> np.ndarray:
+    """(F, 2) float32 steer and accel of F - 1 wishes; the last frame repeats the one before.
+
+    The wish to back up is one to accelerate backwards, so as a command without a gear it brakes.
+    """
+    rows = [(wish.steer, -abs(wish.accel) if wish.reverse else wish.accel) for wish in wishes]
+    return np.array([*rows, rows[-1]], np.float32)
+
+
 def drive_episode(
     simulator, scene, driver, frame_dt: float, max_frames: int, camera: CameraStream | None = None
 ) -> list[LabelledFrame]:
@@ -162,8 +176,10 @@ def collect_town(job: CollectJob, report: Report = lambda frames: None) -> None:
     name_seed = [ord(letter) for letter in job.town]
     rng = np.random.default_rng([job.seed, *name_seed])
     camera = FRONT if job.camera else None
-    columns = (*COLUMNS, *camera_columns([camera.camera] if camera else []))
     mix = MIXES[job.mix]
+    lessons = set(mix.shares) == {"lesson"}
+    columns = (*COLUMNS, *camera_columns([camera.camera] if camera else []))
+    columns += (TEACHER,) if lessons else ()
     names, shares = list(mix.shares), np.array(list(mix.shares.values()))
     base = _planner(job) if "planner" in mix.shares else None
     rendered = CameraConfig() if camera else simulator_camera(base)
@@ -188,7 +204,10 @@ def collect_town(job: CollectJob, report: Report = lambda frames: None) -> None:
             info = {"town": job.town, "traffic": traffic, "habit": habit}
             if camera:
                 info["weather"] = world.weather
-            writer.append_episode(episode_arrays(labelled), info)
+            arrays = episode_arrays(labelled)
+            if lessons:
+                arrays[TEACHER] = taught(driver.wishes)
+            writer.append_episode(arrays, info)
             collected += len(labelled)
             report(collected)
     simulator.close()

@@ -5,14 +5,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-from collections.abc import Callable
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import MappingProxyType
 
 from wm_dynamics.errors import UserError
+from wm_perception.frame import Command
+from wm_perception.sight import View
 from wm_planner.planner_config import PlannerConfig
 from wm_training.drivers import Driver, make_driver, simulator_camera
+from wm_training.failure_video import DriveTail, is_failure, video_name
+from wm_training.frame_faults import FrameFaults
 from wm_training.scoring import RouteResult, RouteScorer
 from wm_training.suites import RouteTask
 
@@ -26,13 +32,39 @@ class Drive:
 
 
 @dataclass(frozen=True)
+class DriverSpec:
+    """Who drives, as one process tells another.
+
+    Attributes:
+        name: of the driver.
+        model: its directory; None for a driver without one.
+        planner: parameters of the planner.
+        guarded: the gate stands between the driver and the vehicle.
+        view: what the masks show: "full", or "line_of_sight" of the ego.
+    """
+
+    name: str
+    model: Path | None = None
+    planner: PlannerConfig = field(default_factory=PlannerConfig)
+    guarded: bool = True
+    view: View = "full"
+
+    def make(self) -> Driver:
+        """The driver.
+
+        Raises:
+            UserError: see :func:`wm_training.drivers.make_driver`.
+        """
+        return make_driver(self.name, self.model, self.planner, self.view, self.guarded)
+
+
+@dataclass(frozen=True)
 class EvalJob:
     """What one evaluation process needs to know; the tasks with their numbers, of one town."""
 
-    driver: str
-    model: Path | None
-    planner: PlannerConfig
+    driver: DriverSpec
     tasks: tuple[tuple[int, RouteTask], ...]
+    videos: Path | None = None
 
 
 def drive_route(simulator, driver: Driver, task: RouteTask, watch: Callable | None = None) -> Drive:
@@ -49,22 +81,25 @@ def drive_route(simulator, driver: Driver, task: RouteTask, watch: Callable | No
     )
     driver.reset(scene, task.seed)
     scorer = RouteScorer(scene, task.time_limit_s, task.off_route_m)
+    faults = FrameFaults(task.fault, task.seed)
     plan_ms: list[float] = []
     frame = simulator.frame()
-    told = False
+    command, told = Command(), False
     while scorer.update(frame) is None:
         if task.scenario and not told and simulator.scenario.status == "running":
             told = True
             show_bay(driver, simulator.scenario.bay(scene))
-        command = driver.drive(frame)
-        plan = getattr(driver, "plan", None)
-        if plan is not None:
-            plan_ms.append(plan.plan_ms)
+        seen = faults.sense(frame)
+        if seen is not None:
+            command = driver.drive(seen)
+            plan = getattr(driver, "plan", None)
+            if plan is not None:
+                plan_ms.append(plan.plan_ms)
         if watch is not None:
             watch(scene, frame, driver, scorer)
-        frame = simulator.step(command)
+        frame = simulator.step(faults.act(command))
     mastered = simulator.scenario.status == "success" if task.scenario else None
-    return Drive(scorer.result(task.town, task.route, task.scenario, mastered), plan_ms)
+    return Drive(task.judged(scorer, mastered), plan_ms)
 
 
 def show_bay(driver: Driver, bay) -> None:
@@ -81,21 +116,26 @@ def run_job(job: EvalJob, report: Callable[[tuple[int, Drive]], None]) -> None:
     from wm_sim.simulator import Simulator
 
     torch.set_num_threads(1)
-    driver = make_driver(job.driver, job.model, job.planner)
-    simulator = Simulator(
-        job.tasks[0][1].town, frame_dt=job.planner.frame_dt, camera=simulator_camera(driver)
-    )
+    driver, frame_dt = job.driver.make(), job.driver.planner.frame_dt
+    simulator = Simulator(job.tasks[0][1].town, frame_dt=frame_dt, camera=simulator_camera(driver))
     for number, task in job.tasks:
-        report((number, drive_route(simulator, driver, task)))
+        tail = DriveTail(frame_dt) if job.videos else None
+        drive = drive_route(simulator, driver, task, tail.watch if tail else None)
+        if tail and job.videos and is_failure(drive.result):
+            path = job.videos / video_name(job.driver.name, drive.result, number)
+            tail.save(path, simulator.frame(), drive.result)
+            drive = replace(drive, result=replace(drive.result, video=str(path)))
+        report((number, drive))
     simulator.close()
 
 
-def share_tasks(tasks: list[RouteTask], processes: int) -> list[tuple[tuple[int, RouteTask], ...]]:
+def share_tasks(
+    numbered: Sequence[tuple[int, RouteTask]], processes: int
+) -> list[tuple[tuple[int, RouteTask], ...]]:
     """Numbered tasks, town by town; the longest lists are halved until every process has one."""
-    towns = dict.fromkeys(task.town for task in tasks)
-    numbered = list(enumerate(tasks))
+    towns = dict.fromkeys(task.town for _, task in numbered)
     parts = [tuple(item for item in numbered if item[1].town == town) for town in towns]
-    while len(parts) < min(processes, len(tasks)):
+    while len(parts) < min(processes, len(numbered)):
         longest = max(range(len(parts)), key=lambda i: len(parts[i]))
         part = parts.pop(longest)
         middle = (len(part) + 1) // 2
@@ -106,8 +146,15 @@ def share_tasks(tasks: list[RouteTask], processes: int) -> list[tuple[tuple[int,
 def _worker(job: EvalJob, reports: multiprocessing.Queue) -> None:
     """Report every drive, then None; or what the user has to know."""
     os.environ.setdefault("LP_NUM_THREADS", "1")  # else Mesa starts a thread per core in each
+    parent = multiprocessing.parent_process()
+
+    def report(drive: tuple[int, Drive]) -> None:
+        if parent is not None and not parent.is_alive():
+            sys.exit("the command that started this evaluation was killed")
+        reports.put(drive)
+
     try:
-        run_job(job, reports.put)
+        run_job(job, report)
     except UserError as error:
         reports.put(error)
     else:
@@ -116,26 +163,35 @@ def _worker(job: EvalJob, reports: multiprocessing.Queue) -> None:
 
 def evaluate(
     tasks: list[RouteTask],
-    driver: str,
-    model: Path | None,
-    planner: PlannerConfig,
+    driver: DriverSpec,
     processes: int = 2,
-    on_route: Callable[[Drive], None] = lambda drive: None,
+    on_route: Callable[[int, Drive], None] = lambda number, drive: None,
+    done: Mapping[int, Drive] = MappingProxyType({}),
+    videos: Path | None = None,
 ) -> list[Drive]:
     """Drive all tasks; the drives come back in the tasks' order.
 
     A process drives in one town; towns are shared where there are more processes than towns.
 
+    Args:
+        tasks: the routes.
+        driver: who drives.
+        processes: at once.
+        on_route: called with each drive that ends, and the number of its task.
+        done: drives of tasks that need not be driven again, by number.
+        videos: folder for a video of how each failed drive ended; None for none.
+
     Raises:
         UserError: a model cannot be loaded, or there is no such route.
         RuntimeError: a worker died.
     """
-    parts = share_tasks(tasks, processes)
-    jobs = [EvalJob(driver, model, planner, part) for part in parts]
+    left = [(number, task) for number, task in enumerate(tasks) if number not in done]
+    parts = share_tasks(left, processes)
+    jobs = [EvalJob(driver, part, videos) for part in parts]
     context = multiprocessing.get_context("spawn")
     reports: multiprocessing.Queue = context.Queue()
     running: list[SpawnProcess] = []
-    drives: dict[int, Drive] = {}
+    drives = dict(done)
     finished = 0
     try:
         while finished < len(parts):
@@ -156,7 +212,7 @@ def evaluate(
             else:
                 number, drive = report
                 drives[number] = drive
-                on_route(drive)
+                on_route(number, drive)
     finally:
         for process in running:
             process.terminate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -49,12 +50,34 @@ def poisson_rate(events: int, exposure: float) -> tuple[float, float]:
     return lower / exposure, solve(events, TAIL) / exposure
 
 
-def bootstrap_mean(values: list[float], seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of a mean; (0, 0) of nothing."""
-    if not values:
+def bootstrap_mean(
+    values: Sequence[float], groups: Sequence[Hashable] | None = None, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a mean; (0, 0) of nothing.
+
+    Args:
+        values: what is averaged.
+        groups: values of one group depend on each other and are drawn together, unless there is
+            but one group; None: none do.
+        seed: of the draws.
+    """
+    if not len(values):
         return 0.0, 0.0
-    data = np.array(values)
-    rng = np.random.default_rng([seed, len(data)])
-    means = data[rng.integers(len(data), size=(RESAMPLES, len(data)))].mean(1)
-    low, high = np.quantile(means, [TAIL, 1.0 - TAIL])
+    low, high = np.quantile(bootstrap_means(values, groups, seed), [TAIL, 1.0 - TAIL])
     return float(low), float(high)
+
+
+def bootstrap_means(
+    values: Sequence[float], groups: Sequence[Hashable] | None = None, seed: int = 0
+) -> np.ndarray:
+    """(2000,) means of resampled values; arguments as for :func:`bootstrap_mean`."""
+    if groups is None or len(set(groups)) == 1:
+        groups = range(len(values))
+    names = list(dict.fromkeys(groups))
+    row = {name: index for index, name in enumerate(names)}
+    member = np.array([row[name] for name in groups])
+    sums = np.bincount(member, np.asarray(values, float), len(names))
+    counts = np.bincount(member, minlength=len(names))
+    rng = np.random.default_rng([seed, len(names)])
+    draws = rng.integers(len(names), size=(RESAMPLES, len(names)))
+    return sums[draws].sum(1) / counts[draws].sum(1)

@@ -33,20 +33,35 @@ class WindowLoss(nn.Module):
         return world_model_loss(self.model, batch, self.columns, self.loss, scale)
 
 
-def choose_learning(model: WorldModel, parts: tuple[str, ...]) -> None:
-    """Let only the named parts of a model learn (its attributes, "forecast"); none: all of it.
+def choose_learning(
+    model: WorldModel, parts: tuple[str, ...], frozen: tuple[str, ...] = ()
+) -> None:
+    """Let only the named parts of a model learn; without a name all of it.
+
+    Args:
+        model: the model.
+        parts: its attributes, or theirs: "forecast", "encoder.cameras".
+        frozen: parts that do not learn.
 
     Raises:
         UserError: the model has no such part, or none but the ego net would learn.
     """
-    known = sorted({name.partition(".")[0] for name, _ in model.named_parameters()})
-    unknown = sorted(set(parts) - set(known))
-    if unknown:
-        raise UserError(f"--learn {unknown[0]}: the model's parts are {', '.join(known)}")
-    if set(parts) == {"ego"}:
-        raise UserError("--learn ego alone leaves the second phase nothing to do; add a part")
+    names = [name for name, _ in model.named_parameters()]
+
+    def within(name: str, chosen: tuple[str, ...]) -> bool:
+        return any(name == part or name.startswith(part + ".") for part in chosen)
+
+    for option, chosen in (("learn", parts), ("freeze", frozen)):
+        for part in chosen:
+            if not any(within(name, (part,)) for name in names):
+                known = ", ".join(sorted({name.partition(".")[0] for name in names}))
+                raise UserError(f"--{option} {part}: the model's parts are {known}")
+    learning = {n for n in names if (not parts or within(n, parts)) and not within(n, frozen)}
+    if all(within(name, ("ego",)) for name in learning):
+        raise UserError("this leaves the second phase nothing to learn; name more parts with "
+                        "--learn, or fewer with --freeze")  # fmt: skip
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not parts or name.partition(".")[0] in parts)
+        parameter.requires_grad_(name in learning)
 
 
 class Learner:
@@ -64,7 +79,7 @@ class Learner:
     ):
         self.model, self.config, self.fabric = model.to(fabric.device).train(), config, fabric
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
-        choose_learning(model, config.learn)
+        choose_learning(model, config.learn, config.freeze)
         # The ego net has its own phase and optimiser.
         self.learned = [
             p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("ego.")

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wm_dynamics.errors import UserError
 from wm_perception.topics import topic
 from wm_planner.launcher import Launcher
-from wm_planner.node_table import DriveOptions, drive_options, node_table, resolve_model
+from wm_planner.node_table import (
+    DriveOptions,
+    NodeSpec,
+    drive_options,
+    node_table,
+    resolve_model,
+)
 from wm_planner.paths import model_path
 from wm_planner.process import node_environment
 from wm_training.evaluation import Drive
 from wm_training.suites import RouteTask
 
+if TYPE_CHECKING:  # it needs ROS, whose environment is set first
+    from wm_training.route_runner import RouteRunner
+
 DISCOVERY_S = 1.5  # nodes on the same machine usually see each other within a second
 READY_S = 120.0  # on a loaded machine, importing torch in three processes takes a while
+CONNECT_S = 30.0  # from configured to active: only the middleware has something to do
+HEARD_S = 60.0  # until every process is heard of, on a loaded machine
+START_ATTEMPTS = 2  # of a graph whose nodes do not find each other
+
+
+class NotConnected(UserError):
+    """Nodes of a graph do not find each other, or may not act; another start may mend that."""
 
 
 def checked_options(values: Mapping[str, Any]) -> DriveOptions:
@@ -93,18 +109,84 @@ def live_graph(
     specs = node_table(options, None if only else resolve_model(options, run_dir))
     specs = tuple(spec for spec in specs if not only or spec.key in only)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    runner = RouteRunner(options.role_name, video)
+    managed = any(spec.key == "manager" for spec in specs)
+    # Faults may silence the planner for as long as they like: that is what they are for.
+    runner = RouteRunner(options.role_name, video, plans=managed and not options.faults)
     try:
         if options.source == "embedded":
             refuse_second_simulator(runner.node)
-        with Launcher(specs, run_dir) as launcher:
-            launcher.start()
+        with _started(specs, run_dir, runner if managed else None) as launcher:
             launcher.wait_ready(runner.node, READY_S)
             if options.source == "embedded" and options.wait_for_start:
                 runner.wait_for_simulator(READY_S, launcher.check)
             yield LiveGraph(options, launcher, runner)
     finally:
         runner.close()
+
+
+@contextmanager
+def _started(
+    specs: Sequence[NodeSpec], run_dir: Path, runner: RouteRunner | None
+) -> Iterator[Launcher]:
+    """The processes; with ``runner``, all managed nodes active, if need be at the second start."""
+    for attempt in range(1, START_ATTEMPTS + 1):
+        with Launcher(specs, run_dir) as launcher:
+            launcher.start()
+            try:
+                if runner is not None:
+                    wait_until_active(runner, launcher.check)
+            except NotConnected:
+                # A recorder has begun its bag: a second one would not overwrite it.
+                recorded = any(spec.key == "recorder" for spec in specs)
+                if attempt == START_ATTEMPTS or recorded:
+                    raise
+                continue
+            yield launcher
+            return
+
+
+def wait_until_active(
+    runner: RouteRunner,
+    poll: Callable[[], None],
+    ready_s: float = READY_S,
+    connect_s: float = CONNECT_S,
+    heard_s: float = HEARD_S,
+) -> None:
+    """Wait until the manager has all its nodes active.
+
+    Args:
+        runner: on the same graph.
+        poll: called often; raises when a node has died.
+        ready_s: longest wait until all are configured.
+        connect_s: longest wait after that.
+        heard_s: longest wait until all are heard of.
+
+    Raises:
+        NotConnected: a node may not be activated, with its own words, or is never heard of.
+        UserError: a node cannot be configured.
+    """
+    graph = runner.graph
+    graph.forget()
+    start_s = time.monotonic()
+
+    def check() -> None:
+        poll()
+        graph.check()
+        if graph.unheard and time.monotonic() - start_s > heard_s:
+            raise NotConnected(_advice(graph.waiting_for or "the manager is not heard", heard_s))
+
+    if not runner.spin_until(lambda: graph.active or graph.unconnected, ready_s, check):
+        raise UserError(f"not configured after {ready_s:g} s: {graph.waiting_for}")
+    if not runner.spin_until(lambda: graph.active, connect_s, check):
+        raise NotConnected(_advice(graph.waiting_for, connect_s))
+
+
+def _advice(what: str, after_s: float) -> str:
+    return (
+        f"the nodes do not work together after {after_s:g} s: {what}. End what else runs in ROS "
+        f"domain {os.environ.get('ROS_DOMAIN_ID', '0')}, or choose another, e.g. ROS_DOMAIN_ID=7; "
+        "more in docs/troubleshooting.md"
+    )
 
 
 def refuse_second_simulator(node) -> None:

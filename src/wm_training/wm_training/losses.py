@@ -60,14 +60,29 @@ def reconstruction_loss(
     if model.decoder is None or masks is None:
         return states.deter.new_zeros(())
     chosen = _some_frames(mask, fraction)
-    target = F.max_pool2d(masks.flatten(0, 1)[chosen], 2).float()
-    logits = model.decoder(states.features.flatten(0, 1)[chosen]).float()
+    error = mask_error(
+        model.decoder(states.features.flatten(0, 1)[chosen]).float(), masks.flatten(0, 1)[chosen]
+    )
+    valid = mask.flatten()[chosen]
+    drawn = ranks.total(error * valid)
+    return drawn / ranks.total(valid).clamp_min(1.0)
+
+
+def mask_error(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy per pixel, averaged and summed over channels; sparse set pixels count more.
+
+    Args:
+        logits: (M, C, S/2, S/2).
+        masks: (M, C, S, S) of 0/1.
+
+    Returns:
+        (M,).
+    """
+    target = F.max_pool2d(masks, 2).float()
     weight = torch.ones_like(target)
     weight[:, SPARSE_FROM:] += CHANNEL_WEIGHT * target[:, SPARSE_FROM:]
     error = F.binary_cross_entropy_with_logits(logits, target, weight, reduction="none")
-    valid = mask.flatten()[chosen]
-    drawn = ranks.total(error.mean((2, 3)).sum(1) * valid)
-    return drawn / ranks.total(valid).clamp_min(1.0)
+    return error.mean((2, 3)).sum(1)
 
 
 def camera_loss(

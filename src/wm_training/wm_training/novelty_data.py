@@ -19,6 +19,8 @@ STEPS = 50  # of a window: 10 s, several times the longest running mean
 WINDOWS = 600  # to fit on
 CHUNK = 64  # windows in memory at once
 SHARE = 4  # one episode in so many is for the threshold
+IMAGINED_FROM = range(10, 35, 5)  # steps of a window from which the future is imagined
+QUANTILES = (0.95, 0.99)  # where a planner's doubt ends and begins
 
 
 def glimpses(model: WorldModel, batch: dict[str, torch.Tensor]) -> Iterator[Glimpse]:
@@ -61,6 +63,25 @@ def window_scores(
     return np.stack(scores, 1)
 
 
+def window_disagreement(model: WorldModel, batch: dict[str, torch.Tensor]) -> np.ndarray:
+    """How much the ensemble disagrees about what was then done, from several steps of windows.
+
+    Args:
+        model: the model.
+        batch: windows (B, T, ...); those steps count that have a whole horizon after them.
+
+    Returns:
+        (steps, B).
+    """
+    spreads, horizon = [], model.config.horizon
+    for t, now in enumerate(glimpses(model, batch)):
+        following = batch["action"][:, t + 1 : t + 1 + horizon]
+        if t in IMAGINED_FROM and following.shape[1] == horizon:
+            rollout = model.imagine(now.observed.latent, batch["state"][:, t], following)
+            spreads.append(rollout.disagreement.numpy())
+    return np.stack(spreads)
+
+
 def novelty_windows(model: WorldModel, store: Store, steps: int = STEPS) -> WindowSampler:
     """Windows of ``steps`` within an episode, with all that the model sees.
 
@@ -96,8 +117,13 @@ def measure_novelty(
         if not len(starts):
             raise UserError(f"novelty needs at least {SHARE} episodes of {STEPS} steps")
         chosen = rng.choice(starts, min(len(starts), round(windows * share)), replace=False)
-        chunks = [chosen[i : i + CHUNK] for i in range(0, len(chosen), CHUNK)]
-        found = [window_signs(model, sampler.windows(chunk)) for chunk in chunks]
+        found, spreads = [], []
+        for i in range(0, len(chosen), CHUNK):
+            batch = sampler.windows(chosen[i : i + CHUNK])
+            found.append(window_signs(model, batch))
+            spreads.append(window_disagreement(model, batch).ravel())
         parts.append({name: np.concatenate([f[name] for f in found]) for name in found[0]})
     shapes, levels = parts
-    return fit_novelty(shapes, levels, model.config.dt, {"data_hash": store.hash, "seed": seed})
+    usual = [float(q) for q in np.quantile(np.concatenate(spreads), QUANTILES)]
+    facts = {"data_hash": store.hash, "seed": seed, "quantiles": {"disagreement": usual}}
+    return fit_novelty(shapes, levels, model.config.dt, facts)

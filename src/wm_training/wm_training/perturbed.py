@@ -29,6 +29,7 @@ class Habit:
         creep_rate: starts of short pushes on the throttle while standing still.
         jitter: white noise on steer and accel.
         random: ignore the expert, wander.
+        cruise_mps: range of the speeds that a driver may like on a straight.
     """
 
     deaf_traffic: float = 0.0
@@ -40,6 +41,7 @@ class Habit:
     creep_rate: float = 0.0
     jitter: tuple[float, float] = (0.02, 0.05)
     random: bool = False
+    cruise_mps: tuple[float, float] = (5.0, 11.0)
 
 
 HABITS: dict[str, Habit] = {
@@ -60,6 +62,11 @@ HABITS: dict[str, Habit] = {
         jitter=(0.03, 0.1),
     ),
     "random": Habit(random=True),
+    # A pupil's lessons: pushed off the ideal line, so that what the expert does about it is seen
+    # (Laskey et al. 2017); the expert itself drives as always, or its wish could not be learned.
+    "lesson": Habit(
+        burst_rate=0.4, steer_std=0.25, accel_std=0.4, jitter=(0.02, 0.05), cruise_mps=(8.3, 8.3)
+    ),
     # On policy: what the planner itself runs into, shaken now and then.
     "planner": Habit(
         burst_rate=0.25, steer_std=0.12, accel_std=0.4, creep_rate=0.2, jitter=(0.01, 0.03)
@@ -70,7 +77,12 @@ STANDING_MPS = 0.3
 
 
 class PerturbedDriver:
-    """A driver with a habit. Seeded; the same seed errs the same way."""
+    """A driver with a habit. Seeded; the same seed errs the same way.
+
+    Attributes:
+        wishes: what the driver would have done without the habit, one command per frame of the
+            route so far; nothing while it wanders.
+    """
 
     def __init__(
         self,
@@ -81,7 +93,8 @@ class PerturbedDriver:
     ):
         """Args: habit; generator; frame_dt in seconds; driver to perturb (default: an expert)."""
         self._habit, self._rng, self._dt = habit, rng, frame_dt
-        self._cruise = rng.uniform(5.0, 11.0)
+        self._cruise = rng.uniform(*habit.cruise_mps)
+        self.wishes: list[Command] = []
         self._offset = 0.0
         self._driver = driver or Expert()
         self._attention_left = self._burst_left = self._creep_left = 0
@@ -93,6 +106,7 @@ class PerturbedDriver:
         """Begin a route."""
         self._scene = scene
         self._driver.reset(scene, seed)
+        self.wishes = []
 
     def drive(self, frame: SceneFrame) -> Command:
         """The command for this frame, errors included."""
@@ -101,6 +115,7 @@ class PerturbedDriver:
             return self._wandering()
         self._shift_attention()
         wish = self._driver.drive(frame)
+        self.wishes.append(wish)
         action = np.array([wish.steer, wish.accel]) + self._burst_noise()
         action += self._creeping(frame) + rng.normal(0.0, habit.jitter)
         steer, accel = np.clip(action, -1.0, 1.0)

@@ -152,17 +152,20 @@ def _text(picture, text: str, at: tuple[int, int], scale: float = 0.5) -> None:
 
 
 class Video:
-    """An mp4 file, written frame by frame; readable up to the last close."""
+    """An mp4 file, written frame by frame; readable up to the last close.
 
-    def __init__(self, path: Path, fps: float):
-        self.path, self._fps = path, fps
+    ``mp4v`` is quick to write; browsers play ``vp09``, which is slow.
+    """
+
+    def __init__(self, path: Path, fps: float, codec: str = "mp4v"):
+        self.path, self._fps, self._codec = path, fps, codec
         self._writer: cv2.VideoWriter | None = None
 
     def add(self, picture: np.ndarray) -> None:
         """Append one (H, W, 3) BGR picture."""
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            codec = cv2.VideoWriter.fourcc(*"mp4v")
+            codec = cv2.VideoWriter.fourcc(*self._codec)
             size = picture.shape[1::-1]
             self._writer = cv2.VideoWriter(str(self.path), codec, self._fps, size)
             if not self._writer.isOpened():

@@ -25,12 +25,15 @@ from wm_perception.node_tools import FrameInput, create_node, subscription
 from wm_perception.scene import Scene
 from wm_perception.sync import FrameAssembler
 from wm_perception.topics import DEFAULT_ROLE, START_ROUTE_SERVICE, topic
+from wm_planner.graph_watch import GraphWatch
 from wm_training.evaluation import Drive
 from wm_training.pictures import Imagination, Video, compose
 from wm_training.scoring import RouteScorer
 from wm_training.suites import RouteTask
 
-SILENCE_S = 20.0  # wall time without a frame after which a drive is given up
+# Wall time without a frame, or with frames but without a plan, after which a drive is given up.
+SILENCE_S = 20.0
+START_ATTEMPTS = 2
 VIDEO_EVERY = 2  # frames per picture
 QUEUE_DEPTH = 200
 NS = 1_000_000_000
@@ -57,20 +60,29 @@ class RouteRunner:
 
     Attributes:
         frames: frames seen on the present route.
+        graph: what the manager says of its nodes.
     """
 
-    def __init__(self, role: str = DEFAULT_ROLE, video: Path | None = None, fps: float = 5.0):
+    def __init__(
+        self,
+        role: str = DEFAULT_ROLE,
+        video: Path | None = None,
+        fps: float = 5.0,
+        plans: bool = False,
+    ):
         """Join the graph.
 
         Args:
             role: role name of the ego vehicle.
             video: mp4 to write, or None.
             fps: pictures per second of the video.
+            plans: somebody plans; a drive on which nobody does is given up.
         """
         self.node = create_node("wm_route_runner")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
-        self._role = role
+        self._role, self._plans = role, plans
+        self.graph = GraphWatch(self.node, role)
         self._assembler = FrameAssembler(role)
         self._video = Video(video, fps) if video else None
         skip = () if video else ("image",)
@@ -91,16 +103,20 @@ class RouteRunner:
         self._imagination: Imagination | None = None
         self._safety = SafetyState()
         self._plan_ms: list[float] = []
+        self._planned_s = time.monotonic()  # when somebody was last seen to plan
         self.frames = 0
 
     # ------------------------------------------------------------------ topics
 
     def _on_statistics(self, message: PlanStatistics) -> None:
+        self._planned_s = time.monotonic()
         if self._judge is not None and self._judge.scorer.outcome is None:
             self._plan_ms.append(float(message.plan_ms))
 
     def _on_safety(self, message: SafetyState) -> None:
         self._safety = message
+        if message.state == SafetyState.NOMINAL:
+            self._planned_s = time.monotonic()
 
     def _on_rollouts(self, message: ImaginedRollouts) -> None:
         self._imagination = futures_of(message)
@@ -184,12 +200,13 @@ class RouteRunner:
             start: ask the embedded simulator to begin it; else score the route that is driven now.
 
         Raises:
-            UserError: the simulator refuses the route, or the graph stands still.
+            UserError: the simulator refuses the route, the graph stands still, or nobody plans.
         """
         self._forget()
         self._from_ns = self._start_route(task, poll) if start else 0
         self._task = task
         seen, last = -1, time.monotonic()
+        self._planned_s = last
         while self._judge is None or self._judge.scorer.outcome is None:
             self._executor.spin_once(timeout_sec=0.1)
             poll()
@@ -199,8 +216,12 @@ class RouteRunner:
                     progress(self._judge.scorer.route_completion)
             elif time.monotonic() - last > SILENCE_S:
                 raise UserError(f"no frame for {SILENCE_S:.0f} s: {self._why_silent()}")
-        result = self._judge.scorer.result(task.town, task.route, task.scenario)
-        return Drive(result, list(self._plan_ms))
+            if self._plans and time.monotonic() - self._planned_s > SILENCE_S:
+                raise UserError(
+                    f"frames come, but no plan for {SILENCE_S:.0f} s: {self._why_silent()}; look "
+                    "into the logs of perception and planner, then start again"
+                )
+        return Drive(task.judged(self._judge.scorer), list(self._plan_ms))
 
     def _start_route(self, task: RouteTask, poll: Callable[[], None]) -> int:
         """Begin a route in the embedded simulator; the stamp its frames start from, ns."""
@@ -220,8 +241,14 @@ class RouteRunner:
             scenario=world.scenario,
             listeners=self.node.count_subscribers(topic("odometry").name(self._role)),
         )
-        future = self._start.call_async(request)
-        if not self.spin_until(future.done, SILENCE_S, poll):
+        for _ in range(START_ATTEMPTS):
+            future = self._start.call_async(request)
+            if self.spin_until(future.done, SILENCE_S, poll):
+                break
+            # The answer of a service is lost if it does not know its client's other half yet. The
+            # route then begins anew.
+            self._start.remove_pending_request(future)
+        else:
             raise UserError(f"the simulator did not answer {START_ROUTE_SERVICE}")
         response = future.result()
         assert response is not None, "the future is done, and a failed one raises"
@@ -233,6 +260,8 @@ class RouteRunner:
         missing = self._assembler.health.missing(time.monotonic())
         if missing:
             return "; ".join(missing)
+        if self._plans and not self.graph.active:
+            return self.graph.waiting_for
         if self._safety.reason:
             return f"the gate says: {self._safety.reason}"
         return "look into the nodes' logs"

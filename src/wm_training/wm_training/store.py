@@ -14,6 +14,7 @@ Layout::
                      image-NAME.npy (F, h, w, 3) uint8 RGB, or (F, h, w) float16 depth in metres
                      age-NAME.npy   (F,) seconds from the picture to the frame; NaN: no picture
                      lidar_bev.npy (F, C, S, S) uint8 returns per cell and height band
+                     teacher.npy (F, 2) steer, accel that a teacher would give from this frame on
 
 Frames are ``frame_dt`` seconds apart. An episode directory that the manifest does not name is
 unfinished and ignored, so a killed writer loses at most the episode it was writing.
@@ -39,6 +40,7 @@ from wm_training.store_columns import (
     COLUMNS,
     IMAGE,
     LIDAR,
+    TEACHER,
     cameras_of,
     checked,
     content_hash,
@@ -182,7 +184,8 @@ class Store:
 
     Attributes:
         bev: one memory-mapped (F_e, S, S) uint8 array per episode.
-        columns: the small columns of all episodes, concatenated, in memory; "labels" (F, L) ...
+        columns: the small columns of all episodes, concatenated, in memory; "labels" (F, L) ...,
+            and "teacher" (F, 2) where all the stores have it.
         starts: (E + 1,) first frame of each episode in ``columns``.
         labels: label names.
         frame_dt: seconds between frames.
@@ -225,8 +228,10 @@ class Store:
         ]
         has_lidar = all(LIDAR in manifest["columns"] for _, manifest in manifests)
         big = ["bev", *(IMAGE + name for name in cameras), *([LIDAR] if has_lidar else [])]
+        taught = all(TEACHER in manifest["columns"] for _, manifest in manifests)
+        small = (*COLUMNS[1:], *([TEACHER] if taught else []))
         parts: dict[str, list[np.ndarray]] = {
-            key: [] for key in (*COLUMNS, *big, *(AGE + name for name in cameras))
+            key: [] for key in (*small, *big, *(AGE + name for name in cameras))
         }
         permit_open_files(len(big) * sum(len(m["episodes"]) for _, m in manifests))
         episodes = []
@@ -239,7 +244,7 @@ class Store:
             raise UserError(f"no finished episode in {', '.join(map(str, paths))}")
         return Store(
             parts["bev"],
-            {key: np.concatenate(parts[key]) for key in COLUMNS[1:]},
+            {key: np.concatenate(parts[key]) for key in small},
             np.concatenate([[0], np.cumsum([episode["frames"] for episode in episodes])]),
             tuple(first["labels"]),
             first["frame_dt"],

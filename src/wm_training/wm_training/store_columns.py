@@ -15,9 +15,10 @@ import numpy as np
 
 COLUMNS = ("bev", "state", "route", "command", "motion", "labels")
 OBSERVATIONS = "observations"
+TEACHER = "teacher"
 LIDAR = "lidar_bev"
 IMAGE, AGE = "image-", "age-"
-WIDTHS = {"state": 5, "command": 2, "motion": 3}
+WIDTHS = {"state": 5, "command": 2, "motion": 3, TEACHER: 2}
 _NAME = re.compile(r"[a-z]+|(image|age)-[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -34,7 +35,8 @@ def cameras_of(columns: Sequence[str]) -> list[str]:
 def known_columns(columns: Sequence[str]) -> bool:
     """Whether all of them are columns that a store may have, each once."""
     return len(set(columns)) == len(columns) and all(
-        column in (*COLUMNS, OBSERVATIONS, LIDAR) or ("-" in column and _NAME.fullmatch(column))
+        column in (*COLUMNS, OBSERVATIONS, LIDAR, TEACHER)
+        or ("-" in column and _NAME.fullmatch(column))
         for column in columns
     )
 

@@ -59,6 +59,7 @@ class TrainConfig(BaseModel):
     inputs: str = "bev"
     changes: tuple[str, ...] = ()  # fields of the model's configuration, "field=value"
     learn: tuple[str, ...] = ()  # parts of the model that learn, "forecast"; all if none is named
+    freeze: tuple[str, ...] = ()  # parts that do not, "encoder.cameras"
     seed: int = 0
     steps: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0.0)

@@ -99,7 +99,8 @@ class Trainer:
         self.model, self.ema = self.learner.model, self.learner.ema
         self.step, self.elapsed_s = 0, 0.0
         self.best = BestCheckpoints(self.out / FOLDER, config.keep)
-        self.ego_trained = bool(config.learn) and "ego" not in config.learn
+        left_out = bool(config.learn) and "ego" not in config.learn
+        self.ego_trained = left_out or "ego" in config.freeze
         self.stop = StopRequest()
         self._validated: tuple[int, dict[str, float]] = (-1, {})  # last step measured, its metrics
 

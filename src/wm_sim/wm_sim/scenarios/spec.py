@@ -182,8 +182,9 @@ class ScenarioSpec(Strict):
     Attributes:
         name: as in the file's name.
         description: one sentence: what happens.
-        about: what the driver has to deal with; ``driving`` is a manoeuvre of its own, which a
-            driver without eyes for others need not fail.
+        about: what the driver has to deal with; ``occlusion`` is somebody who is hidden until
+            late, ``driving`` a manoeuvre of its own, which a driver without eyes for others need
+            not fail.
         stages: town -> routes where the scenario fits.
         route_suite: whose routes they are, see :func:`wm_sim.routes.route_list`.
         site: where on a route it is staged.
@@ -197,7 +198,7 @@ class ScenarioSpec(Strict):
 
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
     description: Annotated[str, Field(min_length=10)]
-    about: Literal["road users", "rules", "driving"] = "road users"
+    about: Literal["road users", "rules", "occlusion", "driving"] = "road users"
     stages: Annotated[dict[str, tuple[int, ...]], Field(min_length=1)]
     route_suite: Literal["default", "scenarios"] = "default"
     site: AnySite

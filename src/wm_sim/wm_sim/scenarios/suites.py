@@ -10,12 +10,14 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from wm_dynamics.errors import UserError
+from wm_sim.faults_spec import parse_faults
 from wm_sim.rewards import reward_config
 from wm_sim.scenarios.actor_spec import Strict
 from wm_sim.scenarios.library import scenario_names, scenario_spec
 from wm_sim.weather import PRESETS
 from wm_sim.world import World
 
+COMMON = ("road users", "rules")  # what the scenarios of "all" are about
 SUITES_FILE = Path(__file__).parent / "suites.yaml"
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -28,8 +30,11 @@ class SuiteSpec(Strict):
         towns: names; empty for scenarios, which name their own.
         routes: of each town.
         traffic, trucks, cyclists, pedestrians, parked: how many of each.
-        weather: preset.
-        scenarios: names, or "all": everything but the plain manoeuvres (``about: driving``).
+        weather: preset, or "all": the routes once in each.
+        faults: of the driver's inputs or of the vehicle, in the text form of
+            :mod:`wm_sim.faults_spec`: the routes once with each; the empty text is no fault.
+        scenarios: names, or "all": everything but the plain manoeuvres (``about: driving``) and
+            those of the suite ``occlusion``.
         seeds: runs of each scenario, on its stages in turn.
     """
 
@@ -41,6 +46,7 @@ class SuiteSpec(Strict):
     pedestrians: Count = 0
     parked: Count = 0
     weather: str = "day"
+    faults: tuple[str, ...] = ("",)
     scenarios: tuple[str, ...] | Literal["all"] = ()
     seeds: Annotated[int, Field(ge=1)] = 1
 
@@ -51,6 +57,9 @@ class SuiteSpec(Strict):
         for name in self.scenario_list:
             scenario_spec(name)
         self.world()
+        parse_faults(self.faults)
+        if self.scenarios and (self.weather == "all" or self.faults != ("",)):
+            raise ValueError("a suite of scenarios has one weather and no faults")
         return self
 
     @property
@@ -58,14 +67,19 @@ class SuiteSpec(Strict):
         """The scenarios by name."""
         if self.scenarios == "all":
             names = scenario_names()
-            return tuple(n for n in names if scenario_spec(n).about != "driving")
+            return tuple(n for n in names if scenario_spec(n).about in COMMON)
         return tuple(self.scenarios)
 
-    def world(self, scenario: str = "") -> World:
-        """Who and what else is in an episode of the suite."""
+    @property
+    def weathers(self) -> tuple[str, ...]:
+        """The presets by name."""
+        return tuple(PRESETS) if self.weather == "all" else (self.weather,)
+
+    def world(self, scenario: str = "", weather: str = "") -> World:
+        """Who and what else is in an episode; in the suite's first weather if none is named."""
         return World(
             trucks=self.trucks, cyclists=self.cyclists, pedestrians=self.pedestrians,
-            parked=self.parked, weather=self.weather, scenario=scenario,
+            parked=self.parked, weather=weather or self.weathers[0], scenario=scenario,
         )  # fmt: skip
 
 

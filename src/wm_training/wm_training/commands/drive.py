@@ -16,8 +16,9 @@ from wm_sim.faults_spec import parse_faults
 from wm_training.commands.world_options import WorldOptions
 from wm_training.live import checked_options, live_graph, new_run_dir
 from wm_training.report import make_console, print_summary, route_table, write_json
-from wm_training.scoring import TIME_LIMIT_S, summarise
+from wm_training.scoring import TIME_LIMIT_S
 from wm_training.suites import RouteTask, scenario_task, suite_tasks
+from wm_training.summary import summarise
 
 DEADLINE_MS = 100.0
 

@@ -88,14 +88,16 @@ class Args:
     set: list[str] = field(default_factory=list)
     # Let only these parts of the model learn (forecast, encoder ...; default: all).
     learn: list[str] = field(default_factory=list)
+    # Let these parts as they are (encoder after `wm train sight`, ego ...; default: none).
+    freeze: list[str] = field(default_factory=list)
     # Model size: tiny, small (default), medium, large.
     size: str | None = None
     # What carries the belief on: gru (default), block_gru, transformer.
     core: str | None = None
     # Stochastic state: discrete (default), gaussian.
     latent: str | None = None
-    # What the model sees, beside speed, steering and route: bev (default), camera, camera-vit,
-    # cameras-3, lidar, all.
+    # What the model sees, beside speed, steering and route: bev (default), camera, camera-resnet,
+    # camera-vit, cameras-3, lidar, all.
     inputs: str | None = None
     # Hide each of these inputs in such a share of the windows (default 0; 0.2 for all).
     modality_dropout: float | None = None
@@ -180,6 +182,8 @@ def asked_settings(args: Args) -> dict[str, Any]:
         asked["changes"] = tuple(changes)
     if args.learn:
         asked["learn"] = tuple(args.learn)
+    if args.freeze:
+        asked["freeze"] = tuple(args.freeze)
     for part, options in (("loss", args.loss), ("augment", args.augment)):
         given = {name: value for name, value in vars(options).items() if value is not None}
         asked |= {part: given} if given else {}

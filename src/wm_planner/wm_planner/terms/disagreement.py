@@ -1,0 +1,13 @@
+"""What the ensemble cannot agree on, the model does not know."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wm_planner.future import Future
+from wm_planner.planner_config import PlannerConfig
+
+
+def score(future: Future, config: PlannerConfig) -> np.ndarray:
+    """(N,) spread of the ensemble."""
+    return future.disagreement

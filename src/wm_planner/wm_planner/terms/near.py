@@ -1,0 +1,13 @@
+"""Near misses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wm_planner.future import Future
+from wm_planner.planner_config import PlannerConfig
+
+
+def score(future: Future, config: PlannerConfig) -> np.ndarray:
+    """(N, H) probability of being within arm's reach of something, while moving."""
+    return future.heads["near"] * future.moving

@@ -1,0 +1,13 @@
+"""The wish to make progress, or to stand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wm_planner.future import Future
+from wm_planner.planner_config import PlannerConfig
+
+
+def score(future: Future, config: PlannerConfig) -> np.ndarray:
+    """(N, H) squared difference from the wanted speed."""
+    return (future.speed - future.wanted_mps) ** 2

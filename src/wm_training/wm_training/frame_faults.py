@@ -1,0 +1,122 @@
+"""Faults in process: what the simulator's bridge does to messages, done to frames and commands.
+
+The same text form as over ROS (:mod:`wm_sim.faults_spec`), for the few faults that mean something
+to a driver that is called with whole frames. The judge always sees the truth.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+from wm_dynamics.errors import UserError
+from wm_perception.frame import Command, SceneFrame
+from wm_sim.faults_spec import Fault, parse_faults
+
+SPEED, POSITION = ("speedometer", ""), ("odometry", "pose.pose.position")
+FRAME, CONTROL = ("odometry", ""), ("vehicle_control_cmd", "")
+# (topic, field) and kind -> meaning.
+KNOWN = {
+    (SPEED, "scale"): "the speed is off by a factor",
+    (SPEED, "noise"): "the speed has Gaussian noise, m/s",
+    (POSITION, "noise"): "the position has Gaussian noise in both directions, m",
+    (FRAME, "drop"): "frames are lost: the driver's last command is held",
+    (CONTROL, "delay"): "commands act that many frames late",
+}
+
+
+def frame_faults(text: str) -> tuple[Fault, ...]:
+    """The faults of a text, checked.
+
+    Raises:
+        UserError: it is no fault, or one that frames cannot have.
+    """
+    faults = parse_faults((text,))
+    for fault in faults:
+        if ((fault.topic, fault.field), fault.kind) not in KNOWN:
+            known = ", ".join(f"{t}{'.' * bool(f)}{f}:{kind}" for (t, f), kind in KNOWN)
+            raise UserError(
+                f"{fault.text}: in process there are only {known}; "
+                f"`wm drive --fault {fault.text}` injects it over ROS"
+            )
+    return faults
+
+
+class FrameFaults:
+    """Between the simulator and a driver on one route.
+
+    Args:
+        text: faults, separated by commas; empty for none.
+        seed: of their random numbers.
+
+    Raises:
+        UserError: see :func:`frame_faults`.
+    """
+
+    def __init__(self, text: str, seed: int):
+        self._faults = frame_faults(text)
+        self._rngs = [
+            np.random.default_rng([seed, zlib.crc32(fault.text.encode()), number])
+            for number, fault in enumerate(self._faults)
+        ]
+        self._dropped = [0] * len(self._faults)
+        delays = [f for f in self._faults if f.kind == "delay"]
+        self._delay = delays[-1] if delays else None
+        self._given: deque[tuple[int, Command]] = deque()
+        self._acting = Command()
+        self._first_ns: int | None = None
+        self._frame = -1
+        self._now_s = 0.0
+
+    def sense(self, frame: SceneFrame) -> SceneFrame | None:
+        """What the driver gets to see of a frame; None: nothing, it is lost."""
+        self._first_ns = frame.stamp_ns if self._first_ns is None else self._first_ns
+        self._frame += 1
+        self._now_s = (frame.stamp_ns - self._first_ns) * 1e-9
+        seen: SceneFrame | None = frame
+        for number, fault in enumerate(self._faults):
+            if fault.kind == "delay" or not self._due(fault, number):
+                continue
+            if fault.kind == "drop":
+                seen = None if self._drops(fault, number) else seen
+            elif seen is not None:
+                seen = _changed(seen, fault, self._rngs[number])
+        return seen
+
+    def act(self, command: Command) -> Command:
+        """The command that the vehicle follows in this frame."""
+        fault = self._delay
+        if fault is None or not self._due(fault, self._faults.index(fault)):
+            self._acting = command
+            return command
+        self._given.append((self._frame + int(fault.value), command))
+        while self._given and self._given[0][0] <= self._frame:
+            self._acting = self._given.popleft()[1]
+        return self._acting
+
+    def _due(self, fault: Fault, number: int) -> bool:
+        during = fault.start_s - 1e-6 <= self._now_s < fault.start_s + fault.duration_s - 1e-6
+        if not during or fault.probability == 1.0:
+            return during
+        return bool(self._rngs[number].random() < fault.probability)
+
+    def _drops(self, fault: Fault, number: int) -> bool:
+        """As the bridge's: below 1 a probability, from 1 on every n-th."""
+        if fault.value < 1.0:
+            return bool(self._rngs[number].random() < fault.value)
+        self._dropped[number] += 1
+        return self._dropped[number] % int(fault.value) == 0
+
+
+def _changed(frame: SceneFrame, fault: Fault, rng: np.random.Generator) -> SceneFrame:
+    ego = frame.ego
+    if fault.field:
+        dx, dy = rng.normal(0.0, fault.value, 2)
+        return replace(frame, ego=replace(ego, x=ego.x + float(dx), y=ego.y + float(dy)))
+    if fault.kind == "scale":
+        return replace(frame, ego=replace(ego, speed_mps=ego.speed_mps * fault.value))
+    noise = float(rng.normal(0.0, fault.value))
+    return replace(frame, ego=replace(ego, speed_mps=ego.speed_mps + noise))

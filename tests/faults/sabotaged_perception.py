@@ -1,0 +1,9 @@
+"""``python -m sabotaged_perception``: see :mod:`sabotage`."""
+
+import sys
+
+from sabotage import main
+
+if __name__ == "__main__":
+    sys.argv.insert(1, "perception")
+    main()
