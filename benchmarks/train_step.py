@@ -16,10 +16,12 @@ with gradients through the imagined steps.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -34,33 +36,57 @@ Rows = dict[str, dict[str, list[dict[str, float]]]]  # column -> subject -> repe
 
 
 class Worker:
-    """A subject's process."""
+    """A subject's process, or one after another of them.
 
-    def __init__(self, name: str, threads: int, quick: bool, path: Path | None):
-        command = [sys.executable, str(HERE / "train_step_worker.py"), name, str(threads)]
-        command += [str(int(quick)), str(path.resolve()) if path else ""]
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        self.about = self._answer()
+    Args:
+        name: of the subject.
+        threads: that it computes with.
+        quick: take the small workload.
+        path: folder of its source, or None.
+        memory_mb: a process that holds more than this after a repetition ends; the next
+            repetition has a new one.
+    """
+
+    def __init__(self, name: str, threads: int, quick: bool, path: Path | None, memory_mb: float):
+        self.name, self.memory_mb = name, memory_mb
+        self.command = [sys.executable, str(HERE / "train_step_worker.py"), name, str(threads)]
+        self.command += [str(int(quick)), str(path.resolve()) if path else ""]
+        self.environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        self.about = self._start()
 
     def run(self, column: str) -> dict[str, float]:
         """One repetition of one column."""
+        if self.process.poll() is not None:
+            self._start()
         assert self.process.stdin is not None, "opened as a pipe"
-        self.process.stdin.write(column + "\n")
-        self.process.stdin.flush()
-        return self._answer()
+        with contextlib.suppress(BrokenPipeError):  # the missing answer says it
+            self.process.stdin.write(column + "\n")
+            self.process.stdin.flush()
+        answer = self._answer()
+        if answer["held_mb"] > self.memory_mb:
+            self.close()
+        return answer
 
     def close(self) -> None:
         """Let the process end."""
-        self.process.communicate(timeout=60)
+        if self.process.poll() is None:
+            self.process.communicate(timeout=60)
+
+    def _start(self) -> dict:
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=self.environment,
+        )  # fmt: skip
+        return self._answer()
 
     def _answer(self) -> dict:
         assert self.process.stdout is not None, "opened as a pipe"
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"a subject failed: {' '.join(map(str, self.process.args))}")
+            status = self.process.wait()
+            what = f"was killed by signal {-status}" if status < 0 else f"ended with {status}"
+            hint = "; out of memory? try a lower --memory-mb" if status == -signal.SIGKILL else ""
+            raise SystemExit(f"{self.name} {what}{hint}: {' '.join(self.command)}")
         return json.loads(line)
 
 
@@ -176,6 +202,10 @@ def main() -> None:
     parser.add_argument("--dreamerv3-torch", type=Path, help="folder of NM512/dreamerv3-torch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--memory-mb", type=float, default=3000.0,
+        help="a subject that holds more goes on in a new process",
+    )  # fmt: skip
     parser.add_argument("--fair", action="store_true", help="also ours in float32, TorchRL in bf16")
     parser.add_argument("--write", type=Path, help="page to put the table in")
     parser.add_argument("--quick", action="store_true", help="a small workload, to try it out")
@@ -194,7 +224,8 @@ def main() -> None:
     given = {"r2dreamer": arguments.r2dreamer, "dreamerv3-torch": arguments.dreamerv3_torch}
     paths |= {name: path for name, path in given.items() if path}
     workers = {
-        name: Worker(name, arguments.threads, arguments.quick, path) for name, path in paths.items()
+        name: Worker(name, arguments.threads, arguments.quick, path, arguments.memory_mb)
+        for name, path in paths.items()
     }
     rows = measure(workers, arguments.rounds)
     document = summarise(rows, workers, arguments.threads)

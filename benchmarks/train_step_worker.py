@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 MATMUL = 512  # rows and columns of the check
 GROUP_S = 0.2  # short calls are timed in groups of about this long
@@ -63,6 +65,14 @@ def timed(call: Callable[[], object], times: int) -> tuple[float, float]:
     return 1e3 * took / times, 1e3 * (time.process_time() - cpu) / times
 
 
+def held_mb() -> float:
+    """Memory this process holds now, in MB; 0 where the system does not say."""
+    pages = Path("/proc/self/statm")
+    if not pages.exists():
+        return 0.0
+    return int(pages.read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
 def build(name: str, workload: Workload, path: str | None) -> Subject:
     """Make the subject called ``name``; ``path`` is its source folder where it is not installed."""
     if name.startswith("ours"):
@@ -100,7 +110,7 @@ def main() -> None:
                 groups[column] = max(1, int(1e3 * GROUP_S / timed(call, 1)[0]))
             check, _ = timed(lambda: matrix @ matrix, 8)
             wall, cpu = timed(call, groups[column])
-            row = {"wall_ms": wall, "cpu_ms": cpu, "matmul_ms": check}
+            row = {"wall_ms": wall, "cpu_ms": cpu, "matmul_ms": check, "held_mb": held_mb()}
             print(json.dumps(row), file=answers, flush=True)
 
 

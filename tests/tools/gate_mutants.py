@@ -49,10 +49,18 @@ MODULES = (
     "gate_state",
 )
 # What is most likely to notice a change comes first.
-FILES = ("gate_memory", "gate", "gate_rules", "gate_requests", "gate_path", "gate_room")
+FILES = (
+    "gate_memory",
+    "gate",
+    "gate_edges",
+    "gate_rules",
+    "gate_requests",
+    "gate_path",
+    "gate_room",
+)
 FILES = (*FILES, "gate_limits", "gate_rss", "gate_config")
 FIRST = {
-    "gate": ("gate", "gate_requests", "gate_rules"),
+    "gate": ("gate", "gate_edges", "gate_requests", "gate_rules"),
     "gate_config": ("gate_config",),
     "gate_limits": ("gate_limits",),
     "gate_manoeuvre": ("gate_limits",),

@@ -143,6 +143,48 @@ def test_a_dream_is_what_the_models_parts_say(config):
     assert torch.allclose(policy.sample(uniform), dreamt.actions, atol=1e-5)
 
 
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_dream_without_gradients_is_the_same_and_lies_step_by_step(config, known):
+    model = WorldModel.untrained(config).requires_grad_(False)
+    behavior = Behavior.untrained(NETWORK.model_copy(update={"known": known}), config)
+    begin, uniform, members = starts(config, model, 3), torch.rand(3, 4, 2), [0, 2, 1, 0]
+    torch.manual_seed(1)
+    plain = dream(model, behavior, begin, uniform, members)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        bare = dream(model, behavior, begin, uniform, members)
+    for name in ("features", "inputs", "actions", "ego_states", "path"):
+        assert torch.allclose(getattr(bare, name), getattr(plain, name), atol=1e-6)
+    for made in (plain, bare):
+        assert made.inputs.stride(1) > made.inputs.stride(0) > made.inputs.stride(2)
+
+
+def test_under_autocast_actor_and_critic_are_near_with_their_gradients():
+    torch.manual_seed(0)
+    behavior = Behavior.untrained(NETWORK, SIZES["tiny"])
+    with torch.no_grad():
+        behavior.critic.reader.net[-1].weight.normal_()
+    inputs = torch.randn(6, 5, SIZES["tiny"].deter + SIZES["tiny"].stoch + KNOWN_DIM)
+    learned = list(behavior.critic.parameters())
+
+    def run(bf16: bool) -> list[torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = behavior.critic(inputs).float().square().mean()
+        return [loss.detach(), *torch.autograd.grad(loss, learned)]
+
+    for rounded, exact in zip(run(True), run(False), strict=True):
+        assert (rounded - exact).norm() < 0.05 * exact.norm() + 1e-6
+
+
+def test_the_route_is_not_rounded_under_autocast():
+    behavior = Behavior.untrained(NETWORK, SIZES["tiny"])
+    route = torch.rand(2, 20)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = behavior.route_line(route)
+    assert torch.equal(rounded, behavior.route_line(route))
+
+
 def test_without_noise_a_dream_takes_the_modes_and_draws_nothing():
     model = WorldModel.untrained(SIZES["tiny"])
     behavior = Behavior.untrained(NETWORK, SIZES["tiny"])

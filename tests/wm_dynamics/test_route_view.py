@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from wm_dynamics.route_view import AHEAD_M, VIEW_DIM, fine_route, on_route, view
+from wm_dynamics.route_view import AHEAD_M, VIEW_DIM, fine_route, on_route, view, view_here
 from wm_perception.route import Route
 
 
@@ -48,6 +48,22 @@ def test_along_a_curve(radius):
     assert torch.allclose(station[0, 1:], wanted[1:], atol=0.3)
     assert torch.allclose(lateral[0, 2:], torch.full((7,), 0.3 * sign), atol=0.06)
     assert heading.abs().max() < 0.08
+
+
+@pytest.mark.parametrize("rows", [1, 2, 300])
+def test_the_view_from_here_is_that_from_the_origin(rows):
+    torch.manual_seed(0)
+    route = 0.15 * torch.arange(1, 11)[:, None] * torch.tensor([1.0, 0.0])
+    line = fine_route(route.flatten() + 0.1 * torch.randn(rows, 20), 20.0)
+    assert torch.equal(view_here(line, 1.0), view(torch.zeros(rows, 3), line, 1.0))
+
+
+def test_constants_made_while_driving_serve_training_as_well():
+    with torch.inference_mode():
+        view(torch.zeros(1, 3), fine_route(torch.rand(1, 14), 20.0), 1.0)
+    route = torch.rand(1, 14, requires_grad=True)
+    view(torch.zeros(1, 3), fine_route(route, 20.0), 1.0).sum().backward()
+    assert route.grad is not None
 
 
 def test_gradients_say_which_way_is_forward_and_left():

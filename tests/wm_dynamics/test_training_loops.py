@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from wm_dynamics import step_ops
 from wm_dynamics.config import CameraConfig, ModelConfig
 from wm_dynamics.cores import gate
 from wm_dynamics.decoder import CameraDecoder, drawn_size, image_error
@@ -13,7 +14,7 @@ from wm_dynamics.kl import balanced_kl
 from wm_dynamics.model import WorldModel
 from wm_dynamics.rssm import States
 from wm_dynamics.step_linear import StepLinear
-from wm_dynamics.step_ops import gru_gate, norm_silu, straight_through
+from wm_dynamics.step_ops import gru_gate, gru_gate_rounded, norm_silu, straight_through
 from wm_dynamics.variants import LATENTS, variant
 
 STEPS, BATCH = 5, 3
@@ -63,6 +64,26 @@ def test_the_gate_as_one_node():
     gates = torch.randn(2, BATCH, 12, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(gru_gate(deter, gates), gate(deter, *gates.chunk(3, -1)))
     assert torch.autograd.gradcheck(gru_gate, (deter, gates))
+
+
+@pytest.mark.parametrize("blocks", [None, 3])
+def test_without_gradients_the_same_piece_by_piece(blocks, monkeypatch):
+    monkeypatch.setattr(step_ops, "PIECE", 20)  # pieces of two or three rows, or of one block
+    torch.manual_seed(0)
+    lead = () if blocks is None else (blocks,)
+    deter = torch.randn(*lead, 7, 4)
+    gates = (4.0 * torch.randn(*lead, 7, 12)).bfloat16()
+    learned = gates.clone().requires_grad_()
+    torch.testing.assert_close(gru_gate(deter, gates), gru_gate(deter, learned))
+    torch.testing.assert_close(gru_gate(deter, gates), gate(deter, *gates.float().chunk(3, -1)))
+    bias, out = torch.randn(12), torch.empty_like(deter)
+    gru_gate_rounded(deter, gates, bias, out)
+    torch.testing.assert_close(out, gate(deter, *(gates.float() + bias).chunk(3, -1)))
+    weight = torch.rand(4) if blocks is None else torch.rand(blocks, 1, 4)
+    dims = (-1,) if blocks is None else (0, 2)
+    normed = norm_silu(gates[..., :4], weight, dims)
+    assert normed.dtype == torch.bfloat16
+    assert torch.equal(normed, norm_silu(learned[..., :4], weight, dims))
 
 
 @pytest.mark.parametrize("dims", [(-1,), (0, 2)])

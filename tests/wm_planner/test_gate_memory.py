@@ -199,5 +199,5 @@ def test_routes_that_can_be_used():
 
     assert usable() and usable((0.0, 0.0)) and usable((1e7, -1e7), (1e7, 0.5e5 - 1e7))
     assert usable((0.0, 0.0), (40_000.0, 30_000.0), (20_000.0, 20_000.0))
-    assert not usable((0.0, 0.0), (40_000.0, 30_000.0), (20_000.0, 19_000.0))
+    assert not usable((0.0, 0.0), (40_000.0, 30_000.0), (20_000.0, 19_999.5))
     assert not usable((0.0, 0.0), (0.0, NAN)) and not usable((-1.001e7, 0.0), (-1.001e7, 1.0))

@@ -193,6 +193,9 @@ def test_a_list_that_cannot_be_used_is_left_out():
         watch.see(RoadUsers(2 * 10**9, bad, 2.0))
         assert watch.judge(odometry(stamp_ns=10**9), 10.0).braking_mps2 > 0.0
     assert RoadUsers(0, good, 1.0).is_usable and RoadUsers(0, Objects(), 1.0).is_usable
+    for size in (0.0, 0.5, 100.0):  # a point, a child, a train
+        good.sizes[0] = size
+        assert RoadUsers(0, good, 1.0).is_usable
 
 
 def test_a_speed_that_no_road_user_has_fails_closed():

@@ -94,8 +94,10 @@ def never(*_) -> None:
 def test_a_graph_that_does_not_connect_is_started_once_more(launches, monkeypatch, tmp_path):
     outcomes = iter([never, lambda *_: None])
     monkeypatch.setattr(live, "wait_until_active", lambda *a: next(outcomes)(*a))
+    (tmp_path / "log").mkdir()
     with live._started([], tmp_path, SimpleNamespace()):
         assert launches == ["start", "stop", "start"]
+        assert (tmp_path / "log_of_start_1").is_dir(), "what the first start said is kept"
     assert launches[3:] == ["stop"]
 
 
@@ -104,6 +106,7 @@ def test_a_graph_that_does_not_connect_is_started_once_more(launches, monkeypatc
 )
 def test_then_it_is_given_up(launches, monkeypatch, tmp_path, specs, starts):
     monkeypatch.setattr(live, "wait_until_active", never)
+    (tmp_path / "log").mkdir()
     with (
         pytest.raises(live.NotConnected),
         live._started(specs, tmp_path, SimpleNamespace()),

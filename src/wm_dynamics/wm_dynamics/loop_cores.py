@@ -83,8 +83,12 @@ class LoopBlockGRU:
         hidden = norm_silu(hidden, self.hidden_norm, (0, 2))
         if torch.is_grad_enabled() or self.dtype == carry.dtype:
             return gru_gate(carry, self.gates(hidden))
-        # The bias is added where the gates are float32 anyway: in the product it costs a third.
-        return gru_gate_rounded(carry, hidden @ self.gates.weight, self.gates_bias)
+        # Block by block, which stays in the cache, and the bias where gates are float32 anyway: in
+        # the product it costs a third.
+        following = torch.empty_like(carry)
+        for k, weight in enumerate(self.gates.weight):
+            gru_gate_rounded(carry[k], hidden[k] @ weight, self.gates_bias[k], following[k])
+        return following
 
     def flat(self, carry: torch.Tensor) -> torch.Tensor:
         """See :class:`LoopCore`."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -34,6 +35,23 @@ def can_pack(device: torch.device) -> bool:
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     there = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
     return device.type == "cpu" and torch.backends.mkldnn.is_available() and there and supported()
+
+
+@contextmanager
+def one_thread(wanted: bool = True) -> Iterator[None]:
+    """Within, PyTorch computes in this thread alone: to wait for others takes longer than a row.
+
+    Without ``wanted`` as many as ever. For the whole process, as PyTorch counts its threads.
+    """
+    threads = torch.get_num_threads()
+    if not wanted or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def share_weights(net: Net, keep: tuple[object, ...] = ()) -> Net:
@@ -69,7 +87,7 @@ def _pack_children(net: nn.Module) -> None:
         elif type(layer) is BlockGRUCell:
             setattr(net, name, PackedBlockGRU(layer))
         elif type(layer) is nn.Sequential and _is_convolutions(layer):
-            setattr(net, name, PackedConvs(list(layer)[:-1:2], silu=True))
+            setattr(net, name, PackedConvs([c for c in layer if isinstance(c, nn.Conv2d)], True))
         else:
             _pack_children(layer)
 

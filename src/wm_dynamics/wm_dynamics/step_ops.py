@@ -6,7 +6,6 @@ time loop is how many there are. Sums and squashings are float32 whatever comes 
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import torch
@@ -23,23 +22,22 @@ def _tanh_(x: torch.Tensor, exact: bool) -> torch.Tensor:
 
 
 def gru_gate_rounded(
-    deter: torch.Tensor, gates: torch.Tensor, bias: torch.Tensor | None = None
+    deter: torch.Tensor,
+    gates: torch.Tensor,
+    bias: torch.Tensor | float = 0.0,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """:func:`gru_gate` of gates in a reduced type, without gradients: piece by piece, in place.
 
     Args:
         deter, gates: see :func:`gru_gate`.
-        bias: of the gates, to meet their last and their first dimension; float32.
+        bias: of the gates, (3 * W,) float32.
+        out: where to put the result.
     """
-    out = torch.empty_like(deter)
+    out = torch.empty_like(deter) if out is None else out
     size = max(1, PIECE // deter[0].numel())
-    biases = itertools.repeat(None) if bias is None else bias.split(size)
-    pieces = zip(deter.split(size), gates.split(size), biases, out.split(size))  # noqa: B905
-    for before, piece, offset, after in pieces:
-        full = piece.to(deter.dtype)
-        if offset is not None:
-            full.add_(offset)
-        reset, candidate, update = full.chunk(3, -1)
+    for before, piece, after in zip(*(x.split(size) for x in (deter, gates, out)), strict=True):
+        reset, candidate, update = piece.to(deter.dtype).add_(bias).chunk(3, -1)
         proposed = _tanh_(candidate.mul_(reset.sigmoid_()), exact=False)
         torch.lerp(before, proposed, update.sub_(1.0).sigmoid_(), out=after)
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from wm_training.suites import RouteTask
 if TYPE_CHECKING:  # it needs ROS, whose environment is set first
     from wm_training.route_runner import RouteRunner
 
+LOG = logging.getLogger(__name__)
 DISCOVERY_S = 1.5  # nodes on the same machine usually see each other within a second
 READY_S = 120.0  # on a loaded machine, importing torch in three processes takes a while
 CONNECT_S = 30.0  # from configured to active: only the middleware has something to do
@@ -135,14 +137,16 @@ def _started(
             try:
                 if runner is not None:
                     wait_until_active(runner, launcher.check)
-            except NotConnected:
+            except NotConnected as error:
                 # A recorder has begun its bag: a second one would not overwrite it.
                 recorded = any(spec.key == "recorder" for spec in specs)
                 if attempt == START_ATTEMPTS or recorded:
                     raise
-                continue
-            yield launcher
-            return
+                LOG.warning("%s\nStarting the nodes once more.", error)
+            else:
+                yield launcher
+                return
+        (run_dir / "log").rename(run_dir / f"log_of_start_{attempt}")
 
 
 def wait_until_active(

@@ -75,9 +75,7 @@ def filter_context(model: WorldModel, batch: dict[str, torch.Tensor]) -> LatentS
     latent = model.initial(len(batch["action"]))
     for t in range(CONTEXT):
         streams = {name: batch[name][:, t] for name in model.config.streams if name in batch}
-        latent, _ = model.observe_step(
-            latent, batch["action"][:, t], batch["motion"][:, t], **streams
-        )
+        latent = model.observe_belief(latent, batch["action"][:, t], batch["motion"][:, t], streams)
     return latent
 
 
