@@ -66,7 +66,9 @@ class Ours:
         self.drive = torch.randn(workload.batch, workload.length, 6)
         self.starts = self._starts(config)
         self.belief = self.frozen.initial()
-        self.filter, self.actor = self.frozen.packed(), self.behavior.packed()
+        self.filter, self.actor = self.frozen, self.behavior
+        if bf16:
+            self.filter, self.actor = self.filter.packed(), self.actor.packed()
         self.sight = {name: self.window[name][:1, 0] for name in config.streams}
 
     def _starts(self, config: ModelConfig) -> Starts:
@@ -83,7 +85,7 @@ class Ours:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
     def act(self) -> None:
-        """One observation to one action; the copies one drives with, see ``packed``."""
+        """One observation to one action; in bfloat16 by packed copies."""
         belief = self.filter.observe_belief(
             self.belief, torch.zeros(1, 2), torch.zeros(1, 3), self.sight
         )

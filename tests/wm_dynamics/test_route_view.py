@@ -54,8 +54,16 @@ def test_along_a_curve(radius):
 def test_the_view_from_here_is_that_from_the_origin(rows):
     torch.manual_seed(0)
     route = 0.15 * torch.arange(1, 11)[:, None] * torch.tensor([1.0, 0.0])
-    line = fine_route(route.flatten() + 0.1 * torch.randn(rows, 20), 20.0)
-    assert torch.equal(view_here(line, 1.0), view(torch.zeros(rows, 3), line, 1.0))
+    route = route.flatten() + 0.1 * torch.randn(rows, 20)
+    wanted = view(torch.zeros(rows, 3), fine_route(route, 20.0), 1.0)
+    assert torch.allclose(view_here(route, 20.0, 1.0), wanted, atol=2e-5)
+
+
+def test_what_is_not_finite_is_seen_as_such_and_alone():
+    route = 0.15 * torch.ones(2, 20).cumsum(1)
+    route[0, 4] = torch.nan
+    here = view_here(route, 20.0, 1.0)
+    assert here[0].isnan().any() and here[1].isfinite().all()
 
 
 def test_constants_made_while_driving_serve_training_as_well():

@@ -220,8 +220,8 @@ class Behavior(nn.Module):
         """:meth:`inputs` of beliefs (B) with the ego states (B, 5) and routes (B, R) seen there."""
         parts = [latent.deter, self.latent.flat(latent.stoch)]
         if self.config.known:
-            step_m = self.config.route_step_m / FINE
-            parts += [ego_state, view_here(self.route_line(route), step_m)]
+            scale_m, step_m = self.config.route_scale_m, self.config.route_step_m / FINE
+            parts += [ego_state, view_here(route, scale_m, step_m)]
         return torch.cat(parts, -1)
 
     @torch.inference_mode()

@@ -89,7 +89,8 @@ class Categorical:
 
     def flat(self, compact: torch.Tensor) -> torch.Tensor:
         """(..., G) -> one-hot (..., G*C)."""
-        return F.one_hot(compact, self.classes).float().flatten(-2)
+        hot = torch.zeros(*compact.shape, self.classes, device=compact.device)
+        return hot.scatter_(-1, compact[..., None], 1.0).flatten(-2)
 
     def compress(self, flat: torch.Tensor) -> torch.Tensor:
         """(..., G*C) -> (..., G)."""

@@ -25,7 +25,7 @@ from wm_dynamics.cores import BlockGRUCell, BlockLinear, Core, gate
 
 Net = TypeVar("Net", bound=nn.Module)
 DTYPE = torch.bfloat16
-WORTH = 2**17  # weights of a linear layer; fewer are read before a packed one has begun
+WORTH = 2**18  # weights of a linear layer; fewer are read before a packed one has begun
 OPERATORS = ("_linear_pointwise", "_convolution_pointwise", "_reorder_linear_weight",
              "_reorder_convolution_weight")  # fmt: skip
 

@@ -114,24 +114,37 @@ def view(pose: torch.Tensor, line: torch.Tensor, step_m: float) -> torch.Tensor:
     return torch.cat([2.0 * lateral, 5.0 * heading, 0.5 * x, 0.5 * y], -1)
 
 
-def view_here(line: torch.Tensor, step_m: float) -> torch.Tensor:
-    """:func:`view` from the pose of all zeros, to the bit, in half as many operations.
+def view_here(route: torch.Tensor, scale_m: float, step_m: float) -> torch.Tensor:
+    """The view of who has just observed the route: that from the pose of all zeros, no gradients.
 
-    That is where an actor stands who has just looked.
+    In numpy: on a few numbers its operations take a fifth of the time that torch's need to begin.
+
+    Args:
+        route: (N, R) in units of ``scale_m``, see :func:`fine_route`.
+        scale_m: m.
+        step_m: see :func:`view`.
+
+    Returns:
+        (N, VIEW_DIM), but for rounding as :func:`view` of the fine route.
     """
-    start, end = line[:, :-1], line[:, 1:]
-    ahead = end - start
-    length = ahead.norm(dim=-1, keepdim=True).clamp_min(SAME_M)
-    nearest = (end + start).square().sum(-1).argmin(-1)
-    pieces = torch.cat([start, ahead / length, length.cumsum(1) - length], -1)
-    index = nearest[:, None, None].expand(-1, 1, 5)
-    x, y, along_x, along_y, passed = pieces.gather(1, index).unbind(-1)  # each (N, 1)
-    station = passed - (x * along_x + y * along_y)
-    lateral = along_y * x - along_x * y
-    points, distance = _points_ahead(station, line, step_m)
-    seen_x, seen_y = points.unbind(-1)
-    heading = torch.atan2(-along_y, along_x.contiguous())
-    return torch.cat([2.0 * lateral, 5.0 * heading, 0.5 * (seen_x - distance), 0.5 * seen_y], -1)
+    points = route.detach().cpu().float().numpy().reshape(len(route), -1, 2) * np.float32(scale_m)
+    line = _refine(points.shape[1]).astype(np.float32) @ points
+    row, start, ahead = np.arange(len(line)), line[:, :-1], np.diff(line, axis=1)
+    length = np.maximum(np.hypot(ahead[..., 0], ahead[..., 1]), SAME_M)
+    nearest = np.square(start + line[:, 1:]).sum(-1).argmin(-1)
+    here = length[row, nearest]
+    x, y = start[row, nearest].T  # (N,)
+    along_x, along_y = ahead[row, nearest].T / here
+    station = length.cumsum(1)[row, nearest] - here - (x * along_x + y * along_y)
+    distance = np.array(AHEAD_M, np.float32)
+    place = (station[:, None] + distance) / step_m  # (N, points)
+    with np.errstate(invalid="ignore"):  # see _points_ahead
+        low = place.astype(np.int64).clip(0, line.shape[1] - 2)
+    share = (place - low)[..., None]
+    seen = (1.0 - share) * line[row[:, None], low] + share * line[row[:, None], low + 1]
+    own = np.stack([2.0 * (along_y * x - along_x * y), 5.0 * np.arctan2(-along_y, along_x)], -1)
+    view = np.concatenate([own, 0.5 * (seen[..., 0] - distance), 0.5 * seen[..., 1]], -1)
+    return torch.from_numpy(view.astype(np.float32)).to(route.device)
 
 
 def _points_ahead(

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-# Numbers worked on at once: a megabyte of float32, which stays in a core's cache from one operation
-# to the next. A step of 1024 imagined rows is eight times as much.
-PIECE = 2**18
+# Numbers of a state worked on at once: with its gates a megabyte of float32, which stays in a
+# core's cache from one operation to the next. A step of 1024 imagined rows is 32 times as much.
+PIECE = 2**16
 
 
 def _tanh_(x: torch.Tensor, exact: bool) -> torch.Tensor:
