@@ -114,19 +114,3 @@ def test_small_layers_are_not_worth_it(monkeypatch):
     net = torch.nn.Sequential(torch.nn.Linear(16, 16), torch.nn.Linear(16, 15))
     kinds = [type(layer) for layer in packed.packed(net)]
     assert kinds == [packed.PackedLinear, torch.nn.Linear]
-
-
-def test_one_thread_for_as_long_as_it_lasts():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with packed.one_thread(wanted=False):
-            assert torch.get_num_threads() == 2
-        with packed.one_thread():
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-        with pytest.raises(KeyError), packed.one_thread():
-            raise KeyError
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)

@@ -113,6 +113,16 @@ def test_the_first_command_may_turn_as_far_as_in_a_tenth_of_a_second(make_drive)
     assert drive.propose(steer=1.0).command.steer == pytest.approx(1.5 * 0.1 / 0.61)
 
 
+def test_after_the_vehicle_was_placed_anew_its_wheels_are_straight(make_drive):
+    drive = make_drive(speed=0.0).nominal()
+    for _ in range(5):
+        drive.frame()
+        drive.propose(steer=0.5)
+    drive.x += 100.0
+    drive.frame()
+    assert drive.propose(steer=0.5).command.steer == pytest.approx(1.5 * 0.1 / 0.61)
+
+
 def test_a_bad_speedometer_is_forgotten(drive):
     drive.take(Speed(3.0, drive.wall))
     drive.take(Speed(NAN, drive.wall))

@@ -82,6 +82,23 @@ def test_each_limit_by_its_number():
     assert lateral_acceleration(limited.command.steer, 15.0, VEHICLE) == pytest.approx(4.0)
 
 
+def test_rules_around_zero_and_beyond_the_stops():
+    _, rules = rules_of(Command(0.0, 0.0), Command(0.0, 0.0), 5.0)
+    assert (rules["acceleration"].limit, rules["jerk"].limit) == (9.8, 80.0)
+    _, rules = rules_of(Command(0.0, 0.01), Command(0.0, 0.0), 5.0)
+    assert (rules["acceleration"].limit, rules["jerk"].limit) == (5.0, 40.0)
+    _, rules = rules_of(Command(7.0, 7.0), Command(0.0, 0.0), 5.0)
+    assert rules["lateral_acceleration"].value == pytest.approx(25.0 * math.tan(0.61) / 2.6)
+    assert rules["acceleration"].value == 4.5 and rules["jerk"].value == pytest.approx(45.0)
+    _, rules = rules_of(Command(0.0, -7.0), Command(0.0, 0.0), 5.0)
+    assert rules["acceleration"].value == 8.0
+
+
+def test_a_pedal_has_its_stops():
+    assert pedal(100.0, VEHICLE) == 1.0 and pedal(-100.0, VEHICLE) == -1.0
+    assert pedal(-math.inf, VEHICLE) == -1.0 and pedal(0.0, VEHICLE) == 0.0
+
+
 def test_pedals_that_mean_more_than_a_car_can_do_are_clamped():
     vehicle = VehicleConfig(throttle_gain_mps2=10.0, brake_gain_mps2=20.0)
     limited, rules = rules_of(Command(0.0, 1.0), Command(0.0, 0.4), 5.0, vehicle=vehicle)

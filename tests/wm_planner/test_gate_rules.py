@@ -208,6 +208,19 @@ def test_road_users_that_are_old_are_left_out_and_reported(make_drive):
     assert "last_resort" not in [rule.name for rule in decision.rules]
 
 
+def test_on_a_route_those_on_its_bend_are_ahead(make_drive):
+    angle = np.linspace(0.0, np.pi / 2, 32)
+    drive = make_drive(speed=8.0).nominal()
+    drive.frame()
+    bend = np.stack([drive.x + 20.0 * np.sin(angle), 20.0 * (1.0 - np.cos(angle))], 1)
+    drive.see((11.3, 3.5, 0.0))
+    assert drive.propose(accel=0.1).command.accel == 0.1
+    drive.take(RouteKnown(bend, drive.wall))
+    drive.frame()
+    drive.see((10.5, 3.5, 0.0))
+    assert drive.propose(accel=0.1).command.accel < -0.7
+
+
 def test_a_route_that_is_none_is_forgotten(make_drive):
     drive = make_drive(speed=8.0).nominal()
     drive.take(RouteKnown(np.array([[0.0, 0.0], [0.0, 100.0]]), drive.wall))

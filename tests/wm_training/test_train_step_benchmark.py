@@ -43,6 +43,43 @@ def test_one_quick_round(tmp_path):
     assert "| torchrl (" in printed
 
 
+STUB = """
+import os, sys
+print('{"columns": ["act"]}', flush=True)
+for line in sys.stdin:
+    if line.strip() == "die":
+        os.kill(os.getpid(), 9)
+    print('{"held_mb": %d}' % (500 if line.strip() == "big" else 5), flush=True)
+"""
+
+
+@pytest.fixture
+def worker(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import train_step
+
+    (tmp_path / "train_step_worker.py").write_text(STUB)
+    monkeypatch.setattr(train_step, "HERE", tmp_path)
+    made = train_step.Worker("somebody", 1, True, None, memory_mb=100.0)
+    yield made
+    made.close()
+
+
+def test_who_holds_too_much_goes_on_in_a_new_process(worker):
+    first = worker.process.pid
+    worker.run("act")
+    assert worker.process.pid == first
+    worker.run("big")
+    assert worker.process.poll() == 0  # gives its memory back at once
+    worker.run("act")
+    assert worker.process.pid != first and worker.about == {"columns": ["act"]}
+
+
+def test_an_error_says_whose_it_is(worker):
+    with pytest.raises(SystemExit, match="somebody was killed by signal 9; out of memory"):
+        worker.run("die")
+
+
 def test_the_compared_size_is_that_of_the_published_models():
     count = sum(p.numel() for p in WorldModel.untrained(SIZES["dreamer12m"]).parameters())
     assert 8.1e6 < count < 12e6  # TorchRL's world model of this size has 8.13 M

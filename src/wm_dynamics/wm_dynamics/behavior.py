@@ -18,7 +18,7 @@ from wm_dynamics.config import ModelConfig
 from wm_dynamics.errors import UserError
 from wm_dynamics.latents import make_latent
 from wm_dynamics.networks import perceptron
-from wm_dynamics.packed import one_thread, packed
+from wm_dynamics.packed import packed
 from wm_dynamics.rollout import LatentState
 from wm_dynamics.route_view import FINE, VIEW_DIM, fine_route, view, view_here
 from wm_dynamics.time_major import by_rows
@@ -161,7 +161,6 @@ class Behavior(nn.Module):
             )
         self.config, self.world = config, world
         self.metadata: dict = {}
-        self._packed = False  # a copy made by `packed`
         self.latent = make_latent(world)
         features = world.deter + world.stoch
         self.actor = Actor(config, features)
@@ -176,9 +175,7 @@ class Behavior(nn.Module):
 
     def packed(self) -> Behavior:
         """A copy to act with, one row at a time, see :mod:`wm_dynamics.packed`."""
-        clone = packed(self)
-        clone._packed = True
-        return clone
+        return packed(self)
 
     def route_line(self, route: torch.Tensor) -> torch.Tensor:
         """Observed route (N, R) -> the line (N, Q, 2) that :meth:`inputs` takes, m."""
@@ -227,8 +224,7 @@ class Behavior(nn.Module):
     @torch.inference_mode()
     def act(self, inputs: torch.Tensor) -> torch.Tensor:
         """The actions to drive with, (B, 2): the mode."""
-        with one_thread(self._packed):
-            return self.actor.mean(inputs)
+        return self.actor.mean(inputs)
 
     @torch.inference_mode()
     def sample(self, inputs: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ from wm_dynamics.heads import HEADS, head_values
 from wm_dynamics.imagine import FastImagination
 from wm_dynamics.networks import perceptron
 from wm_dynamics.novelty import Novelty
-from wm_dynamics.packed import one_thread, packed, share_weights
+from wm_dynamics.packed import packed, share_weights
 from wm_dynamics.rollout import LatentState, Observed, Rollout
 from wm_dynamics.rssm import RSSM, States, drive_input
 from wm_dynamics.step_linear import loop_dtype
@@ -61,7 +61,6 @@ class WorldModel(nn.Module):
                 part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._fast: FastImagination | None = None
         self._hash = ""
-        self._packed = False  # a copy made by `packed`
 
     @classmethod
     def untrained(cls, config: ModelConfig, seed: int = 0) -> WorldModel:
@@ -102,7 +101,7 @@ class WorldModel(nn.Module):
             self._fast = FastImagination(self)
         clone = share_weights(self, keep=(self._fast,))
         clone.encoder, clone.rssm = packed(self.encoder), packed(self.rssm)
-        clone._hash, clone._packed = self.hash, True
+        clone._hash = self.hash
         return clone
 
     def initial(self, batch: int = 1) -> LatentState:
@@ -164,11 +163,10 @@ class WorldModel(nn.Module):
             streams: those that are there, by name.
         """
         rssm = self.rssm
-        with one_thread(self._packed):
-            belief, posterior, embedding = self._look(latent, action, motion, streams)
-            priors = torch.stack([prior(belief.deter) for prior in rssm.priors])
-            surprise = rssm.latent.kl(posterior, rssm.latent.average(rssm.dist(priors)))
-            return Observed(belief, surprise, rssm.latent.spread(priors), embedding)
+        belief, posterior, embedding = self._look(latent, action, motion, streams)
+        priors = torch.stack([prior(belief.deter) for prior in rssm.priors])
+        surprise = rssm.latent.kl(posterior, rssm.latent.average(rssm.dist(priors)))
+        return Observed(belief, surprise, rssm.latent.spread(priors), embedding)
 
     @torch.inference_mode()
     def observe_belief(
@@ -179,8 +177,7 @@ class WorldModel(nn.Module):
         streams: Mapping[str, torch.Tensor],
     ) -> LatentState:
         """The belief of :meth:`observe_closely` alone; what was expected is not worked out."""
-        with one_thread(self._packed):
-            return self._look(latent, action, motion, streams)[0]
+        return self._look(latent, action, motion, streams)[0]
 
     def _look(
         self,

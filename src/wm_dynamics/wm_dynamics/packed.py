@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -35,23 +34,6 @@ def can_pack(device: torch.device) -> bool:
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     there = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
     return device.type == "cpu" and torch.backends.mkldnn.is_available() and there and supported()
-
-
-@contextmanager
-def one_thread(wanted: bool = True) -> Iterator[None]:
-    """Within, PyTorch computes in this thread alone: to wait for others takes longer than a row.
-
-    Without ``wanted`` as many as ever. For the whole process, as PyTorch counts its threads.
-    """
-    threads = torch.get_num_threads()
-    if not wanted or threads == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def share_weights(net: Net, keep: tuple[object, ...] = ()) -> Net:

@@ -31,7 +31,7 @@ from wm_planner.gate_frames import STAMP_TOLERANCE_NS, FrameLedger
 from wm_planner.gate_history import History
 from wm_planner.gate_limits import limit_command, pedal
 from wm_planner.gate_manoeuvre import brake_command
-from wm_planner.gate_room import Room, RoomWatch
+from wm_planner.gate_room import RoomWatch
 from wm_planner.gate_rules import Rule
 from wm_planner.gate_state import MANOEUVRE, GateState, Machine, Seen, Verdict
 
@@ -80,7 +80,7 @@ class Gate:
         self._machine = stop if moving else Machine(reason=reason)
         self._frames = FrameLedger(paused)
         self._room.restart()
-        self._room_now = Room((), 0.0)
+        self._room_rules: tuple[Rule, ...] = ()
         self._odometry: Odometry | None = None
         if not moving:
             self._command = Command()
@@ -245,7 +245,7 @@ class Gate:
             *self._history.rules,
             Rule("proposal_wait_s", wait, timing.heartbeat_s, wait > timing.heartbeat_s, "s"),
             Rule("odometry_age_s", age, timing.odometry_warn_s, age > timing.odometry_warn_s, "s"),
-            *self._room_now.rules,
+            *self._room_rules,
         )
 
     # ------------------------------------------------------------------ commands
@@ -273,8 +273,9 @@ class Gate:
 
     def _with_room(self, command: Command) -> Command:
         """The command, with the braking that the room ahead calls for."""
-        self._room_now = room = self._room.judge(self._odometry, self.speed_mps)
-        if room.braking_mps2 <= 0.0:
+        room = self._room.judge(self._odometry, self.speed_mps)
+        self._room_rules = room.rules
+        if not room.braking_mps2:
             return command
         return replace(command, accel=min(command.accel, pedal(-room.braking_mps2, self._vehicle)))
 

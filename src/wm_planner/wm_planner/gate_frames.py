@@ -77,5 +77,4 @@ class FrameLedger:
         if self.paused and not paused:
             resumed = ((stamp, wall_s) for stamp, _ in self._arrivals)
             self._arrivals = deque(resumed, maxlen=REMEMBERED)
-            self._settled_wall_s = wall_s
         self.paused = paused
