@@ -30,10 +30,10 @@ def drive(road, driver, frames: int, speed: float = 7.0, light=LightState.RED) -
     return np.array(rows)
 
 
-def stand(road, driver, frames: int) -> np.ndarray:
-    """(frames,) accelerator while standing before a red light."""
+def stand(road, driver, frames: int, light=LightState.RED) -> np.ndarray:
+    """(frames,) accelerator while standing before a light."""
     x = road.stop_x - 3.0
-    shown = [road.frame(x, number=i, speed=0.0, light=LightState.RED) for i in range(frames)]
+    shown = [road.frame(x, number=i, speed=0.0, light=light) for i in range(frames)]
     return np.array([driver.drive(frame).accel for frame in shown])
 
 
@@ -73,6 +73,16 @@ def test_creeping_happens_only_at_a_standstill(road):
     moving = [road.frame(5.0 + 0.5 * i, number=i, light=LightState.RED) for i in range(40)]
     patient, hasty = driver(road, calm), driver(road, creeping)
     assert [hasty.drive(frame) for frame in moving] == [patient.drive(frame) for frame in moving]
+
+
+def test_a_hesitant_driver_stops_and_stands_without_a_reason_and_goes_on(road):
+    green = {"frames": 400, "light": LightState.GREEN}
+    pausing = Habit(pause_rate=0.5, jitter=CALM)
+    accel = drive(road, driver(road, pausing), **green)[:, 3]
+    standing = stand(road, driver(road, pausing), 400, light=LightState.GREEN)
+    for pushes in (accel, standing):
+        assert 0.2 < (pushes == -0.6).mean() < 0.95
+    assert (drive(road, driver(road, Habit(jitter=CALM)), **green)[:, 3] > -0.6).all()
 
 
 def test_bursts_shake_the_wheel_and_drift_leaves_the_middle(road):

@@ -74,6 +74,10 @@ MIXES = {
         {"clean": 0.15, "noisy": 0.25, "reckless": 0.33, "distracted": 0.27},
         400, 6.0, people=(0, 20, 40, 60), others=0.3,
     ),
+    # Standing for no reason, see ``perturbed.HABITS``: for models that have to look.
+    "hesitant": Mix(
+        (0, 0, 10, 20, 30), {"hesitant": 1.0}, 400, 6.0, people=(0, 20, 40), others=0.3
+    ),
     # What a pupil of the expert learns from: its wishes are kept beside what was done.
     "lessons": Mix(
         (0, 10, 20, 30, 45), {"lesson": 1.0}, 300, 8.0, people=(0, 20, 40), others=0.2

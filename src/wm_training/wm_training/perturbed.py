@@ -27,6 +27,7 @@ class Habit:
         steer_std, accel_std: size of a burst.
         drift_std: lateral offset from the route, m, redrawn with every burst.
         creep_rate: starts of short pushes on the throttle while standing still.
+        pause_rate: starts of stops without a reason, moving or standing.
         jitter: white noise on steer and accel.
         random: ignore the expert, wander.
         cruise_mps: range of the speeds that a driver may like on a straight.
@@ -39,6 +40,7 @@ class Habit:
     accel_std: float = 0.0
     drift_std: float = 0.0
     creep_rate: float = 0.0
+    pause_rate: float = 0.0
     jitter: tuple[float, float] = (0.02, 0.05)
     random: bool = False
     cruise_mps: tuple[float, float] = (5.0, 11.0)
@@ -61,6 +63,12 @@ HABITS: dict[str, Habit] = {
         deaf_traffic=0.45, deaf_lights=0.45, burst_rate=0.2, accel_std=0.5, creep_rate=0.5,
         jitter=(0.03, 0.1),
     ),
+    # Stops anywhere and sleeps through green: otherwise whoever stands has a reason to, and a model
+    # that sees lights poorly goes by its own speed instead and stands for ever.
+    "hesitant": Habit(
+        deaf_traffic=0.2, deaf_lights=0.3, burst_rate=0.2, steer_std=0.1, accel_std=0.3,
+        creep_rate=0.2, pause_rate=0.1, jitter=(0.03, 0.08),
+    ),
     "random": Habit(random=True),
     # A pupil's lessons: pushed off the ideal line, so that what the expert does about it is seen
     # (Laskey et al. 2017); the expert itself drives as always, or its wish could not be learned.
@@ -74,6 +82,7 @@ HABITS: dict[str, Habit] = {
 }  # fmt: skip
 ATTENTION_S = (0.8, 4.0)  # how long a driver stays deaf or attentive
 STANDING_MPS = 0.3
+PAUSE_S, PAUSE_ACCEL = (2.0, 9.0), -0.6  # how long a stop without a reason lasts, how it brakes
 
 
 class PerturbedDriver:
@@ -97,7 +106,7 @@ class PerturbedDriver:
         self.wishes: list[Command] = []
         self._offset = 0.0
         self._driver = driver or Expert()
-        self._attention_left = self._burst_left = self._creep_left = 0
+        self._attention_left = self._burst_left = self._creep_left = self._pause_left = 0
         self._burst = np.zeros(2)
         self._wander = np.zeros(2)
         self._creep = 0.0
@@ -118,6 +127,8 @@ class PerturbedDriver:
         self.wishes.append(wish)
         action = np.array([wish.steer, wish.accel]) + self._burst_noise()
         action += self._creeping(frame) + rng.normal(0.0, habit.jitter)
+        if self._pauses():
+            action[1] = PAUSE_ACCEL
         steer, accel = np.clip(action, -1.0, 1.0)
         return Command(float(steer), float(accel))
 
@@ -158,6 +169,12 @@ class PerturbedDriver:
             self._creep = self._rng.uniform(0.4, 1.6)
         self._creep_left -= 1
         return np.array([0.0, self._creep if self._creep_left >= 0 else 0.0])
+
+    def _pauses(self) -> bool:
+        if self._habit.pause_rate and self._pause_left <= 0 and self._starts(self._habit.pause_rate):
+            self._pause_left = self._frames(*PAUSE_S)
+        self._pause_left -= 1
+        return self._pause_left >= 0
 
     def _wandering(self) -> Command:
         self._wander = 0.93 * self._wander + self._rng.normal(0.0, [0.1, 0.2])

@@ -85,9 +85,9 @@ class Collect:
     """Frames per town (10 a second)."""
     mix: str = "standard"
     """Kind of driving: standard, dense (full streets, reckless drivers, many crashes), mixed (with
-    people, cyclists, lorries and parked cars), lessons (a careful expert pushed off its line, with
-    its wishes kept: for `wm train pilotnet`), or planner and planner-mixed (a model drives, shaken
-    now and then)."""
+    people, cyclists, lorries and parked cars), hesitant (stops anywhere, for no reason), lessons (a
+    careful expert pushed off its line, with its wishes kept: for `wm train pilotnet`), or planner
+    and planner-mixed (a model drives, shaken now and then)."""
     model: str | None = None
     """Model directory or name, for the mixes of a planner."""
     camera: bool = False
