@@ -14,11 +14,14 @@ from wm_dynamics.config import SIZES
 from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
 from wm_training.commands import train_pilotnet as command
+from wm_training.drivers import PILOTNETS, driver_model, make_driver, simulator_camera
+from wm_training.evaluation import drive_route
 from wm_training.pilotnet import PilotNet, PilotNetConfig, load_pilotnet, save_pilotnet
 from wm_training.pilotnet_data import Demonstrations
 from wm_training.pilotnet_trainer import PilotNetTrainer, PilotNetTraining
 from wm_training.store import StoreWriter
 from wm_training.store_columns import COLUMNS, TEACHER, camera_columns
+from wm_training.suites import RouteTask
 
 HEIGHT, WIDTH, FRAMES = 64, 64, 60
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -193,3 +196,18 @@ def test_the_command_trains_resumes_and_refuses(tmp_path, episode, capsys):
     assert load_pilotnet(out).metadata["steps"] == 4
     with pytest.raises(UserError, match="--batch 1"):
         command.main(command.Args(**args | {"out": tmp_path / "x", "batch": 1}))
+
+
+@pytest.mark.camera
+@pytest.mark.parametrize("name", PILOTNETS)
+def test_the_shipped_one_keeps_its_lane_and_stays_the_one_whose_figures_are_told(name):
+    from wm_sim.simulator import Simulator
+
+    path = driver_model(name)
+    assert json.loads((path / "metadata.json").read_text())["data_hash"] == "f891718694c38dd6"
+    driver = make_driver(name, path)
+    with Simulator("val01", frame_dt=0.1, camera=simulator_camera(driver)) as simulator:
+        task = RouteTask("val01", 1, traffic=0, seed=0, time_limit_s=12.0)
+        result = drive_route(simulator, driver, task).result
+    assert result.outcome == "timeout" and result.driven_m > 8.0
+    assert result.mean_lateral_m < 0.8
