@@ -171,7 +171,8 @@ class PerturbedDriver:
         return np.array([0.0, self._creep if self._creep_left >= 0 else 0.0])
 
     def _pauses(self) -> bool:
-        if self._habit.pause_rate and self._pause_left <= 0 and self._starts(self._habit.pause_rate):
+        rate = self._habit.pause_rate
+        if rate and self._pause_left <= 0 and self._starts(rate):
             self._pause_left = self._frames(*PAUSE_S)
         self._pause_left -= 1
         return self._pause_left >= 0
