@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import asdict, replace
 
 import pytest
@@ -11,6 +12,7 @@ from wm_dynamics.config import SIZES
 from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
 from wm_dynamics.variants import variant
+from wm_planner.paths import model_path
 from wm_sim.simulator import Simulator
 from wm_sim.world import World
 from wm_training.commands import eval as command
@@ -156,6 +158,26 @@ def test_arguments_become_tasks():
     assert tasks == [scenario_task(world, 3, 4, run) for run in (0, 1)]
     _, (task, *_) = command.tasks_of(command.Args(town="tiny", scenario="blocked_lane"))
     assert (task.town, task.off_route_m) == ("tiny", 5.0)
+
+
+def test_the_shipped_model_drives_the_same_way_to_the_last_bit():
+    task = RouteTask("val01", 0, traffic=20, seed=3, time_limit_s=5.0)
+
+    def drive() -> list[bytes]:
+        seen: list[bytes] = []
+
+        def watch(scene, frame, driver, scorer) -> None:
+            ego, plan = frame.ego, driver.plan
+            command = plan.command
+            numbers = (ego.x, ego.y, ego.yaw, command.steer, command.accel)
+            seen.append(struct.pack("5d", *numbers) + plan.candidates.tobytes())
+
+        with Simulator(task.town) as simulator:  # nothing is left of the drive before
+            drive_route(simulator, make_driver("planner", model_path("driving-bev")), task, watch)
+        return seen
+
+    first, again = drive(), drive()
+    assert len(first) > 45 and first == again
 
 
 @pytest.fixture(scope="module")
