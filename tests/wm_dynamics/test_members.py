@@ -11,8 +11,9 @@ import torch
 from wm_dynamics.backend import TorchBackend
 from wm_dynamics.blind import BlindImaginer
 from wm_dynamics.config import SIZES
-from wm_dynamics.imagine import FastImagination, checked_steps
+from wm_dynamics.imagine import FastImagination
 from wm_dynamics.model import WorldModel
+from wm_dynamics.scales import checked_steps
 
 CONFIG = SIZES["tiny"].model_copy(update={"ensemble": 3})
 STATE = torch.tensor([0.5, 0.0, 0.0, 0.1, 0.0])

@@ -6,25 +6,43 @@ which weights it belongs to, so a half-written or altered directory is recognise
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from wm_dynamics.artefact_files import (
+    CONFIG,
+    METADATA,
+    WEIGHTS,
+    Config,
+    file_sha256,
+    read_folder,
+    read_yaml,
+    write_text,
+)
 from wm_dynamics.errors import UserError
 
-WEIGHTS, CONFIG, METADATA = "model.safetensors", "config.yaml", "metadata.json"
-Config = TypeVar("Config", bound=BaseModel)
+__all__ = [
+    "CONFIG",
+    "METADATA",
+    "WEIGHTS",
+    "Artefact",
+    "file_sha256",
+    "read_artefact",
+    "read_yaml",
+    "write_artefact",
+    "write_text",
+]
 
 
 @dataclass(frozen=True)
@@ -51,15 +69,6 @@ class Artefact(Generic[Config]):
         """
         _check_shapes(self.path, network.state_dict(), self.tensors)
         network.load_state_dict(self.tensors)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def write_artefact(
@@ -98,47 +107,12 @@ def read_artefact(
         UserError: missing or incomplete directory, unknown config key, or weights that are not
             the ones the metadata names.
     """
-    if not path.is_dir():
-        raise UserError(f"no {what} at {path}; give a directory made by `{command}`")
-    for name in (WEIGHTS, CONFIG, METADATA):
-        if not (path / name).is_file():
-            raise UserError(f"{path} is no complete {what} directory: {name} is missing")
-    config = read_yaml(path / CONFIG, kind)
-    metadata = _read_metadata(path / METADATA)
-    actual = file_sha256(path / WEIGHTS)
-    if metadata.get("weights_sha256") != actual:
-        raise UserError(
-            f"{path / WEIGHTS} is not the file {METADATA} describes (sha256 {actual[:12]}, "
-            f"expected {str(metadata.get('weights_sha256'))[:12]}); copy the whole directory again"
-        )
+    found = read_folder(path, kind, what, command)
     try:
         tensors = load_file(path / WEIGHTS)
     except SafetensorError as error:
         raise UserError(f"{path / WEIGHTS} cannot be read: {error}") from None
-    return Artefact(path, config, metadata, tensors)
-
-
-def read_yaml(file: Path, kind: type[Config]) -> Config:
-    """The configuration in a YAML file.
-
-    Raises:
-        UserError: not YAML, or not a valid configuration.
-    """
-    try:
-        return kind.model_validate(yaml.safe_load(file.read_text()))
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is not valid YAML: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{file}: {key}: {first['msg']}") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there."""
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_text(text)
-    os.replace(draft, path)
+    return Artefact(path, found.config, found.metadata, tensors)
 
 
 def _check_shapes(
@@ -155,13 +129,3 @@ def _check_shapes(
             f"weights and {CONFIG} in {path} disagree: {'; '.join(problems[:3])}"
             f"{' ...' if len(problems) > 3 else ''}; use the {CONFIG} the weights were saved with"
         )
-
-
-def _read_metadata(file: Path) -> dict[str, Any]:
-    try:
-        metadata = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{file} is not valid JSON: {error}") from None
-    if not isinstance(metadata, dict):
-        raise UserError(f"{file} should hold one JSON object")
-    return metadata

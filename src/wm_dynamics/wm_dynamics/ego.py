@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-SPEED_SCALE = 10.0  # state[0] is speed / 10
+from wm_dynamics.scales import SPEED_SCALE as SPEED_SCALE  # state[0] is speed / 10
 
 
 class EgoNet(nn.Module):

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -99,5 +101,5 @@ def head_values(raw: torch.Tensor) -> dict[str, torch.Tensor]:
         if head.kind == "regression":
             values[head.name] = raw[..., i] * head.scale
         else:
-            values[head.name] = torch.sigmoid(raw[..., i] - math.log(head.positive_weight))
+            values[head.name] = (raw[..., i] - math.log(head.positive_weight)).sigmoid()
     return values

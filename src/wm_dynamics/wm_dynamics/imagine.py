@@ -25,20 +25,13 @@ from wm_dynamics.fast_cores import cast, fast_core
 from wm_dynamics.heads import head_values
 from wm_dynamics.rollout import End, LatentState, Rollout
 from wm_dynamics.rssm import drive_input
-
-DISAGREEMENT_STEPS = 3  # evaluated at 1/3, 2/3 and the end of the horizon
+from wm_dynamics.scales import checked_steps
 
 
 def native_dtype() -> torch.dtype:
     """The type this processor multiplies fastest: bfloat16 with AVX512-BF16 or AMX."""
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return torch.bfloat16 if supported() else torch.float32
-
-
-def checked_steps(horizon: int) -> list[int]:
-    """Indices of the steps at which the ensemble is compared."""
-    thirds = (round((i + 1) * horizon / DISAGREEMENT_STEPS) - 1 for i in range(DISAGREEMENT_STEPS))
-    return sorted({max(0, step) for step in thirds})
 
 
 class FastImagination:

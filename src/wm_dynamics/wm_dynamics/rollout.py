@@ -107,7 +107,7 @@ class Rollout:
         speed: (N, H) m/s after each step.
         heads: name -> (N, H), SI units and probabilities, see ``heads.HEADS``.
         disagreement: (N,) spread of the prior ensemble, averaged over the checked steps; 0 = agree.
-        spreads: (N, S) the same at each checked step, see ``imagine.checked_steps``; S = 0 where
+        spreads: (N, S) the same at each checked step, see ``scales.checked_steps``; S = 0 where
             nobody looked.
         end: the last imagined state; None of an imagination without one.
     """

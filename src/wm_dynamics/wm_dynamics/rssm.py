@@ -20,10 +20,7 @@ from wm_dynamics.config import ModelConfig
 from wm_dynamics.cores import TransformerCore, make_core
 from wm_dynamics.latents import make_latent
 from wm_dynamics.networks import perceptron
-
-# Metres, metres and radians per step brought to about one.
-MOTION_SCALE = (0.5, 8.0, 10.0)
-DRIVE_DIM = 6  # action (2), scaled motion (3), speed/10 (1)
+from wm_dynamics.scales import DRIVE_DIM, MOTION_SCALE
 
 
 def drive_input(action: torch.Tensor, motion: torch.Tensor, speed: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wm_dynamics.errors import UserError
-from wm_dynamics.imagine import checked_steps
+from wm_dynamics.scales import checked_steps
 from wm_planner import costs
 from wm_planner.doubt import DoubtState
 from wm_planner.future import Future, against_route

@@ -20,9 +20,9 @@ import torch
 
 from wm_dynamics.dream import Dream
 from wm_dynamics.heads import head_values
-from wm_dynamics.imagine import DISAGREEMENT_STEPS
 from wm_dynamics.model import WorldModel
 from wm_dynamics.route_view import on_route
+from wm_dynamics.scales import DISAGREEMENT_STEPS
 from wm_dynamics.time_major import by_rows
 from wm_training.behavior_config import RewardConfig
 
