@@ -1,12 +1,13 @@
-"""The results tables of the README from evaluation reports: ``python docs/make_results.py``.
+"""The results tables from evaluation reports: ``python docs/make_results.py``.
 
 Reads the reports of ``wm eval --json`` in ``docs/results/*.json``, one driver's or those of
-``--compare``, and replaces the text between the markers ``<!-- results:begin -->`` and
-``<!-- results:end -->``. Older reports lack some figures: a dash stands for them.
+``--compare``, and replaces what is between the markers ``<!-- results:begin -->`` and
+``<!-- results:end -->``: the main suites in the README, all of them in results.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +17,49 @@ from wm_training.report_files import label_of, read_reports
 
 DOCS = Path(__file__).parent
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-HEADINGS = (
-    "driver", "route completion %", "driving score 2.0 (95 %)", "2.1", "Bench2Drive success %",
-    "routes with a collision % (95 %)", "at fault / km (95 %)", "red lights a route",
-    "off-road % of time", "m/s", "plan ms p50 / p99",
-)  # fmt: skip
+MAIN = ("test-notraffic", "test-regular")  # in the README
 
 Summary = dict[str, Any]
 
 
-def row(s: Summary) -> str:
-    """One driver's row."""
-    count = s["routes"]
-    hit = [100 * share for share in wilson(s["routes_with_collision"], count)]
-    cells = (
-        label_of(s),
-        f"{s['route_completion']:.1f}",
-        f"{s['driving_score']:.1f}{_interval(s.get('driving_score_95'), 1)}",
-        _number(s.get("driving_score_21"), 1),
-        _number(s.get("bench2drive_success"), 0, 100),
-        f"{100 * s['routes_with_collision'] / count:.0f}{_interval(hit, 0)}",
-        _number(s.get("at_fault_collisions_per_km"), 2)
-        + _interval(s.get("at_fault_collisions_per_km_95"), 2),
-        f"{s['red_lights'] / count:.2f}",
-        f"{100 * s['offroad_fraction']:.2f}",
-        f"{s['mean_speed_mps']:.1f}",
-        f"{s['plan_ms_p50']:.0f} / {s['plan_ms_p99']:.0f}" if s["plan_ms_p50"] > 0.0 else "-",
-    )
-    return f"| {' | '.join(cells)} |"
+def _number(key: str, digits: int, factor: float = 1.0) -> Callable[[Summary], str]:
+    def cell(s: Summary) -> str:
+        value, ends = s.get(key), s.get(f"{key}_95")
+        if value is None:
+            return "-"
+        interval = f" ({ends[0] * factor:.{digits}f}-{ends[1] * factor:.{digits}f})" if ends else ""
+        return f"{factor * value:.{digits}f}{interval}"
+
+    return cell
 
 
-def _number(value: float | None, digits: int, factor: float = 1.0) -> str:
-    return "-" if value is None else f"{factor * value:.{digits}f}"
+def _hits(s: Summary) -> str:
+    low, high = (100 * share for share in wilson(s["routes_with_collision"], s["routes"]))
+    return f"{100 * s['routes_with_collision'] / s['routes']:.0f} ({low:.0f}-{high:.0f})"
 
 
-def _interval(ends: Any, digits: int) -> str:
-    return "" if ends is None else f" ({ends[0]:.{digits}f}-{ends[1]:.{digits}f})"
+def _plan_ms(s: Summary) -> str:
+    return f"{s['plan_ms_p50']:.0f} / {s['plan_ms_p99']:.0f}" if s["plan_ms_p50"] > 0.0 else "-"
+
+
+COLUMNS: dict[str, Callable[[Summary], str]] = {
+    "driver": label_of,
+    "drives": lambda s: str(s["routes"]),
+    "route completion %": _number("route_completion", 1),
+    "driving score 2.0": _number("driving_score", 1),
+    "driving score 2.1": _number("driving_score_21", 1),
+    "Bench2Drive success %": _number("bench2drive_success", 0, 100),
+    "routes with a collision %": _hits,
+    "at fault / km": _number("at_fault_collisions_per_km", 2),
+    "red lights a route": lambda s: f"{s['red_lights'] / s['routes']:.2f}",
+    "off-road % of time": _number("offroad_fraction", 2, 100),
+    "m/s": _number("mean_speed_mps", 1),
+    "plan ms p50 / p99": _plan_ms,
+}
+FEW = (
+    "driver", "drives", "route completion %", "driving score 2.0", "at fault / km",
+    "red lights a route", "plan ms p50 / p99",
+)  # fmt: skip
 
 
 def _rank(s: Summary) -> tuple[int, str]:
@@ -60,30 +68,39 @@ def _rank(s: Summary) -> tuple[int, str]:
     return (DRIVERS.index(name) if name in DRIVERS else len(DRIVERS), label_of(s).lower())
 
 
-def tables(folder: Path = DOCS / "results") -> str:
-    """One table per suite, from the reports in a folder."""
-    found = [r["summary"] for path in sorted(folder.glob("*.json")) for r in read_reports(path)]
+def read_summaries(folder: Path = DOCS / "results") -> list[Summary]:
+    """The summaries of all reports in a folder."""
+    return [r["summary"] for path in sorted(folder.glob("*.json")) for r in read_reports(path)]
+
+
+def tables(found: Sequence[Summary], columns: Sequence[str]) -> str:
+    """One table per suite."""
     lines = []
     for suite in sorted({s["suite"] for s in found}):
         rows = sorted((s for s in found if s["suite"] == suite), key=_rank)
-        counts = sorted({s["routes"] for s in rows})
         lines += [
-            f"**`wm eval --suite {suite}`** ({' or '.join(map(str, counts))} drives)",
+            f"**`wm eval --suite {suite}`**",
             "",
-            f"| {' | '.join(HEADINGS)} |",
-            f"|---{'|--:' * (len(HEADINGS) - 1)}|",
-            *map(row, rows),
+            f"| {' | '.join(columns)} |",
+            f"|---{'|--:' * (len(columns) - 1)}|",
+            *(f"| {' | '.join(COLUMNS[name](s) for name in columns)} |" for s in rows),
             "",
         ]
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Rewrite the README's table."""
-    readme = DOCS.parent / "README.md"
-    before, _, rest = readme.read_text().partition(BEGIN)
+def rewrite(page: Path, text: str) -> None:
+    """Replace what is between a page's markers."""
+    before, _, rest = page.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n{tables()}{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+
+
+def main() -> None:
+    """Rewrite both pages."""
+    found = read_summaries()
+    rewrite(DOCS.parent / "README.md", tables([s for s in found if s["suite"] in MAIN], FEW))
+    rewrite(DOCS / "results.md", tables(found, tuple(COLUMNS)))
 
 
 if __name__ == "__main__":
