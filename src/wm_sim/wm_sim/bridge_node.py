@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.parameter import Parameter
+
 from wm_dynamics.errors import UserError
 from wm_msgs.msg import FaultArray
 from wm_perception.node_tools import (
@@ -221,10 +223,18 @@ class BridgeNode:
         except UserError as error:
             response.success, response.message = False, str(error)
             return response
+        self._say_what_runs(request, suite, world)
         response.success = True
         response.length = float(started.length_m)
         response.stamp = time_message(started.stamp_ns)
         return response
+
+    def _say_what_runs(self, request, suite: str, world: World) -> None:
+        """The node's parameters are those of the episode that runs, not of the first."""
+        counts = ("route", "seed", "traffic", "trucks", "cyclists", "pedestrians", "parked")
+        values = {name: getattr(request, name) for name in counts}
+        values |= {"suite": suite, "weather": world.weather, "scenario": world.scenario}
+        self.node.set_parameters([Parameter(name, value=v) for name, v in values.items()])
 
     def _report(self) -> None:
         """Warn about what was counted since the last report."""

@@ -1,0 +1,73 @@
+// The live view: connects, keeps the newest of everything, draws.
+
+import { showControls, toast, wireControls } from "./controls.js";
+import { connect } from "./link.js";
+import { model, take } from "./model.js";
+import { showPanels } from "./panels.js";
+import { drawPlots } from "./plots.js";
+import { drawBev, drawCamera } from "./sight.js";
+import { drawTimeline, wireTimeline } from "./timeline.js";
+import { drawTop } from "./topview.js";
+
+const $ = (id) => document.getElementById(id);
+const arrivals = []; // ms of the updates of the last seconds
+let wasConnected = false;
+
+function banner(text, level) {
+  $("banner").hidden = !text;
+  $("banner").textContent = text;
+  $("banner").dataset.level = level || "bad";
+}
+
+function showLink(link, text) {
+  document.body.dataset.link = link;
+  $("link").textContent = text;
+}
+
+function showRate(now) {
+  while (arrivals.length && now - arrivals[0] > 2000) arrivals.shift();
+  const span = arrivals.length > 1 ? (arrivals[arrivals.length - 1] - arrivals[0]) / 1000 : 0;
+  showLink("live", span > 0.3 ? `${Math.round((arrivals.length - 1) / span)} Hz` : "live");
+}
+
+const send = connect({
+  open() {
+    wasConnected = true;
+    banner("");
+    showLink("live", "live");
+  },
+  lost() {
+    showLink("lost", "lost");
+    banner(wasConnected ? "Connection lost. The drive may have ended; trying again …"
+      : "No answer from the live view; trying again …");
+  },
+  said(answer) {
+    if (answer.refused) toast(answer.refused, "bad");
+    else if (answer.done && !["play", "pause", "step"].includes(answer.done)) toast(answer.done, "good");
+  },
+  parts(parts) {
+    const now = performance.now();
+    const names = take(parts, now);
+    if (parts.state) {
+      arrivals.push(now);
+      showRate(now);
+    }
+    if (names.includes("bev")) drawBev($("bev"));
+    if (names.includes("camera")) drawCamera($("camera"));
+    showControls();
+    showPanels(now);
+    drawPlots();
+    drawTimeline();
+    banner(model.about.problem || "", "warn");
+    document.body.dataset.updates = Number(document.body.dataset.updates || 0) + 1; // for tests
+  },
+});
+
+wireControls(send);
+wireTimeline(send);
+new ResizeObserver(() => { drawPlots(); drawTimeline(); }).observe(document.querySelector("main"));
+
+(function everyFrame(now) {
+  drawTop($("top"), now);
+  requestAnimationFrame(everyFrame);
+})(performance.now());

@@ -1,0 +1,46 @@
+// The front camera, and the masks the model is given.
+
+import { model } from "./model.js";
+
+const CHANNELS = [ // bits of the mask in drawing order, as in wm_perception.bev
+  [57, 67, 79], [170, 180, 192], [74, 134, 200], [240, 153, 74], [168, 107, 58], [242, 106, 99],
+];
+const ORDER = [0, 1, 2, 4, 3, 5]; // later ones are on top
+
+export function drawBev(canvas) {
+  const ctx = canvas.getContext("2d");
+  if (!model.bev) {
+    ctx.clearRect(0, 0, canvas.width, canvas.height);
+    return;
+  }
+  const picture = ctx.createImageData(canvas.width, canvas.height);
+  for (let i = 0; i < model.bev.length; i += 1) {
+    let colour = [13, 17, 22];
+    for (const bit of ORDER) if (model.bev[i] & (1 << bit)) colour = CHANNELS[bit];
+    picture.data.set([...colour, 255], 4 * i);
+  }
+  ctx.putImageData(picture, 0, 0);
+}
+
+let decoding = false;
+
+/** Draws the newest picture; while one is being decoded, newer ones wait, and only the last counts. */
+export async function drawCamera(canvas) {
+  const part = model.camera;
+  if (!part || decoding) return;
+  if (!part.data.byteLength) {
+    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    return;
+  }
+  decoding = true;
+  try {
+    const picture = await createImageBitmap(new Blob([part.data], { type: "image/jpeg" }));
+    canvas.width = picture.width;
+    canvas.height = picture.height;
+    canvas.getContext("2d").drawImage(picture, 0, 0);
+    picture.close();
+  } finally {
+    decoding = false;
+  }
+  if (model.camera !== part) drawCamera(canvas);
+}
