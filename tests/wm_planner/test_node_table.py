@@ -39,6 +39,7 @@ CONFIG_OF = {
     "manager": "wm_planner.manager_node:ManagerConfig",
     "expert": "wm_sim.expert_node:ExpertConfig",
     "recorder": "wm_training.recorder_node:RecorderConfig",
+    "view": "wm_training.view_node:ViewConfig",
 }
 
 
@@ -52,6 +53,16 @@ def test_who_runs():
     assert keys(source="carla_bridge") == managed
     assert keys(driver="expert") == ["bridge", "expert"]
     assert keys(record="bags/one", rviz=True)[-2:] == ["recorder", "rviz"]
+    assert keys(record="bags/one", view=True)[-2:] == ["recorder", "view"]
+
+
+def test_a_scored_drive_is_given_no_other_route_by_who_watches_it():
+    def controls(**options) -> str:
+        return node_table(drive_options({"view": True, **options}), MODEL)[-1].parameters[
+            "controls"
+        ]
+
+    assert (controls(wait_for_start=True), controls()) == ("time", "all")
 
 
 def test_options_reach_the_nodes_that_need_them():

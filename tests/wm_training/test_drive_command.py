@@ -8,6 +8,7 @@ from wm_dynamics.errors import UserError
 from wm_planner.node_table import node_table
 from wm_sim.world import World
 from wm_training.commands import drive
+from wm_training.view.server import DEFAULT_HOST, listening_socket
 
 
 def test_who_is_there_belongs_to_every_route():
@@ -30,6 +31,25 @@ def test_the_rig_reaches_the_bridge():
     options = drive.options_of(args, "tiny")
     bridge = next(spec for spec in node_table(options) if spec.key == "bridge")
     assert bridge.parameters["sensors"] == "full"
+
+
+def test_the_view_reaches_its_node():
+    args = drive.Args(town="tiny", driver="expert", view=True, view_port=9001)
+    view = node_table(drive.options_of(args, "tiny"))[-1]
+    assert (view.key, view.parameters["port"], view.parameters["controls"]) == (
+        "view",
+        9001,
+        "time",
+    )
+
+
+def test_a_port_in_use_is_said_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with listening_socket(DEFAULT_HOST, 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} .*--view-port"):
+            drive.main(drive.Args(town="tiny", driver="expert", view=True, view_port=port))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("values", [{"weather": "plague"}, {"scenario": "alien"}, {"parked": -1}])

@@ -34,6 +34,7 @@ EXECUTABLES = (
     "wm_sim/bridge_node",
     "wm_sim/expert_node",
     "wm_training/recorder_node",
+    "wm_training/view_node",
 )
 
 

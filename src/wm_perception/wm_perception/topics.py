@@ -282,8 +282,25 @@ FRAME_KEYS: tuple[str, ...] = (
 # Of these, what carries no stamp and must be paired with a frame by the time it was published.
 UNSTAMPED_KEYS: tuple[str, ...] = ("speedometer", "traffic_lights_status")
 
+# What the stack believes, plans and allows: with it a drive can be watched again.
+THOUGHT_KEYS: tuple[str, ...] = (
+    "latent",
+    "control_proposal",
+    "plan",
+    "plan_statistics",
+    "imagined_rollouts",
+    "safety_state",
+    "diagnostics",
+)
+
 # What a recording holds by default, in subscription order; the image only when asked for.
-RECORDED_KEYS: tuple[str, ...] = ("clock", "faults", "vehicle_control_cmd", *FRAME_KEYS)
+RECORDED_KEYS: tuple[str, ...] = (
+    "clock",
+    "faults",
+    "vehicle_control_cmd",
+    *THOUGHT_KEYS,
+    *FRAME_KEYS,
+)
 
 
 def key_of(name: str, role: str = DEFAULT_ROLE) -> str | None:

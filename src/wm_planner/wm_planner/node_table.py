@@ -73,6 +73,8 @@ class DriveOptions(BaseModel):
     )
     record: str = Field("", description="record a bag into this new directory")
     record_images: bool = Field(False, description="record the front camera too")
+    view: bool = Field(False, description="serve the live view in the browser, docs/view.md")
+    view_port: int = Field(8765, ge=0, le=65535, description="port of the live view")
     rviz: bool = Field(False, description="start rviz2 with config/carla_drive.rviz")
     remap: str = Field(
         "", description="FROM:=TO[,FROM:=TO...] for every node, for sources with other names"
@@ -156,6 +158,12 @@ def node_table(options: DriveOptions, model_dir: Path | None = None) -> tuple[No
     if options.record:
         parameters = {**role, "output": options.record, "images": options.record_images}
         specs.append(_node("recorder", "wm_training", None, parameters, (), ("odometry",)))
+    if options.view:
+        # Whoever drives several routes begins them himself, and scores them.
+        controls = "time" if options.wait_for_start else "all"
+        parameters = {**role, "port": options.view_port, "controls": controls}
+        view = _node("view", "wm_training", None, parameters, (), ())
+        specs.append(replace(view, essential=False))
     specs = [replace(spec, remaps=remaps) for spec in specs]
     if options.rviz:
         specs.append(_rviz(options))

@@ -210,6 +210,8 @@ class RouteRunner:
         while self._judge is None or self._judge.scorer.outcome is None:
             self._executor.spin_once(timeout_sec=0.1)
             poll()
+            if self._assembler.paused:  # somebody has stopped time, to look at it
+                last = self._planned_s = time.monotonic()
             if self.frames != seen:
                 seen, last = self.frames, time.monotonic()
                 if self._judge is not None:

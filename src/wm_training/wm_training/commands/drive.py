@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +19,7 @@ from wm_training.report import make_console, print_summary, route_table, write_j
 from wm_training.scoring import TIME_LIMIT_S
 from wm_training.suites import RouteTask, scenario_task, suite_tasks
 from wm_training.summary import summarise
+from wm_training.view.server import DEFAULT_HOST, address_of, listening_socket
 
 DEADLINE_MS = 100.0
 
@@ -57,8 +58,14 @@ class Args(WorldOptions):
     """Render cameras."""
     video: bool = True
     """Write <town>.mp4: top view, camera, model input and the imagined futures."""
+    view: bool = False
+    """Show the drive in the browser while it lasts (docs/view.md)."""
+    view_port: int = 8765
+    """Port of the live view."""
     record: Path | None = None
     """Also record a bag into this new directory."""
+    images: bool = False
+    """Record the front camera too."""
     fault: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Fault to inject into the embedded simulator's topics, e.g. odometry:delay:3; repeatable."""
     config_dir: Path | None = None
@@ -90,6 +97,9 @@ def options_of(args: Args, town: str) -> DriveOptions:
             "wait_for_start": args.source == "embedded",
             "faults": ",".join(fault.text for fault in parse_faults(args.fault)),
             "record": str(args.record) if args.record else "",
+            "record_images": args.images,
+            "view": args.view,
+            "view_port": args.view_port,
             "config_dir": str(args.config_dir) if args.config_dir else "",
         }
     )
@@ -126,11 +136,17 @@ def main(args: Args) -> None:
     """Drive, then report; what was driven before an interruption is reported too."""
     console = make_console()
     suite, by_town = tasks_of(args)
+    if args.view:
+        with listening_socket(DEFAULT_HOST, args.view_port) as place:  # said before anything starts
+            args = replace(args, view_port=place.getsockname()[1])
+            address = address_of(place)
     options = {town: options_of(args, town) for town in by_town}
     run_dir = args.out or new_run_dir()
     drives = []
     for note in notes(next(iter(options.values()))):
         console.print(f"[yellow]note:[/yellow] {note}")
+    if args.view:
+        console.print(f"live view: {address}", highlight=False)
     console.print(f"starting the nodes; run directory {run_dir}")
     try:
         for town, tasks in by_town.items():

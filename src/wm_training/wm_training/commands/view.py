@@ -53,10 +53,13 @@ def main(args: Args) -> None:
             )
         # Printed last, when the page can be opened; imported late: a recording needs no ROS.
         if source is None:
-            from wm_training.view.node import show_graph
+            from wm_training.view_node import main as show_graph
 
             console.print(f"live view: {address_of(bound)}  (Ctrl-C ends it)", highlight=False)
-            show_graph(bound, args.role_name or DEFAULT_ROLE, args.controls)
+            role = args.role_name or DEFAULT_ROLE
+            given = {"role_name": f"'{role}'", "controls": args.controls}
+            options = [part for k, v in given.items() for part in ("-p", f"{k}:={v}")]
+            show_graph(["wm_view", "--ros-args", *options], bound)
         else:
             console.print(f"recording: {address_of(bound)}  (Ctrl-C ends it)", highlight=False)
             asyncio.run(serve(source, bound, lambda: False))
