@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def pack_bev(masks: np.ndarray) -> np.ndarray:
@@ -16,11 +20,13 @@ def pack_bev(masks: np.ndarray) -> np.ndarray:
 
 
 def unpack_bev(
-    packed: torch.Tensor, channels: int, dtype: torch.dtype = torch.float32
+    packed: torch.Tensor, channels: int, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
-    """(..., S, S) uint8 bitmask -> (..., channels, S, S) of 0 and 1.
+    """(..., S, S) uint8 bitmask -> (..., channels, S, S) of 0 and 1, float32 unless said otherwise.
 
     Channels are innermost in memory: convolutions on the CPU are twice as fast on this layout.
     """
+    import torch  # for who has tensors; what only packs masks runs without
+
     shift = torch.arange(channels, dtype=torch.uint8, device=packed.device)
-    return ((packed.unsqueeze(-1) >> shift) & 1).to(dtype).movedim(-1, -3)
+    return ((packed.unsqueeze(-1) >> shift) & 1).to(dtype or torch.float32).movedim(-1, -3)

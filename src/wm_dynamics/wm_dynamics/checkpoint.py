@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-from importlib import metadata as package_metadata
 from pathlib import Path
 
 from wm_dynamics.artefact import (
@@ -21,6 +19,7 @@ from wm_dynamics.config import ModelConfig
 from wm_dynamics.model import WorldModel
 from wm_dynamics.novelty_file import FILE as NOVELTY
 from wm_dynamics.novelty_file import load_novelty
+from wm_dynamics.provenance import code_version
 
 __all__ = [
     "CONFIG",
@@ -37,21 +36,6 @@ def config_hash(config: ModelConfig) -> str:
     """Short hash of a configuration."""
     text = json.dumps(config.model_dump(), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def code_version() -> str:
-    """Version of the installed distribution, with the git commit when run from a checkout."""
-    try:
-        version = package_metadata.version("wm-drive")
-    except package_metadata.PackageNotFoundError:
-        version = "unknown"
-    here = Path(__file__).resolve().parent
-    command = ["git", "-C", str(here), "rev-parse", "--short", "HEAD"]
-    try:
-        commit = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return version
-    return f"{version}+{commit.stdout.strip()}"
 
 
 def save_checkpoint(model: WorldModel, path: Path | str, **metadata) -> None:

@@ -6,6 +6,7 @@ centimetres off. It is a residual on "constant speed and turn rate for one step"
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -42,6 +43,12 @@ class EgoNet(nn.Module):
         )
         motion = torch.cat([distance, 0.5 * distance * turn, turn], -1) + residual[..., 3:]
         return following, motion
+
+    @torch.inference_mode()
+    def expected(self, state: torch.Tensor, action: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """As the network itself, as numpy arrays."""
+        following, motion = self(state, action)
+        return following.numpy(), motion.numpy()
 
     def roll(self, state: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """state (N, 5), actions (N, H, 2) -> states (N, H, 5) and motions (N, H, 3) per step."""

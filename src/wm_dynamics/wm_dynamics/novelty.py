@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wm_dynamics.config import ModelConfig
-from wm_dynamics.ego import EgoNet
-from wm_dynamics.novelty_signs import Glimpse, signs
+from wm_dynamics.novelty_signs import Expectation, Glimpse, signs
 
 # Means over these times stand beside a group's numbers: what is slightly odd but stays odd, and
 # what is odd now and then, is seen by them. The embedding is long, and odd at once.
@@ -112,7 +111,7 @@ def combine(levels: np.ndarray) -> np.ndarray:
 
 
 def follow(
-    novelty: Novelty, trace: Trace | None, now: Glimpse, ego: EgoNet, config: ModelConfig
+    novelty: Novelty, trace: Trace | None, now: Glimpse, ego: Expectation, config: ModelConfig
 ) -> tuple[Trace, np.ndarray]:
     """Score one step of B sequences.
 

@@ -18,14 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from wm_dynamics.bev import pack_bev
 from wm_dynamics.config import ModelConfig
-from wm_dynamics.ego import EgoNet
-from wm_dynamics.rollout import Observed
 
 # Residuals this small are noise: dx, dy (m), dyaw (rad); speed/10, yaw rate, steer, accel, accel/5.
 RESIDUAL_SCALE = np.array([0.02, 0.02, 0.01, 0.02, 0.05, 0.05, 0.05, 0.05], np.float32)
@@ -36,9 +34,36 @@ BLOCKS = 4  # per side of a picture
 CODES = 255.0
 
 
+class Expectation(Protocol):
+    """How the vehicle should move; any runtime's ego network."""
+
+    def expected(self, state: Any, action: Any) -> tuple[np.ndarray, np.ndarray]:
+        """State (B, 5), action (B, 2) -> next state (B, 5), motion (B, 3)."""
+
+
+class Seen(Protocol):
+    """What a runtime made of a look at the world, see :class:`wm_dynamics.rollout.Observed`."""
+
+    @property
+    def latent(self) -> Any:
+        """The belief now."""
+
+    @property
+    def surprise(self) -> Any:
+        """(B,) nats."""
+
+    @property
+    def disagreement(self) -> Any:
+        """(B,)."""
+
+    @property
+    def embedding(self) -> Any:
+        """(B, E) float32."""
+
+
 @dataclass(frozen=True)
 class Glimpse:
-    """One observed step of B sequences.
+    """One observed step of B sequences; numpy arrays, or tensors that convert to them.
 
     Attributes:
         action: (B, 2) that led here.
@@ -47,14 +72,15 @@ class Glimpse:
         observed: what the model made of it.
     """
 
-    action: torch.Tensor
-    motion: torch.Tensor
-    streams: Mapping[str, torch.Tensor]
-    observed: Observed
+    action: Any
+    motion: Any
+    streams: Mapping[str, Any]
+    observed: Seen
 
 
-@torch.inference_mode()
-def signs(now: Glimpse, before: Glimpse, ego: EgoNet, config: ModelConfig) -> dict[str, np.ndarray]:
+def signs(
+    now: Glimpse, before: Glimpse, ego: Expectation, config: ModelConfig
+) -> dict[str, np.ndarray]:
     """The numbers of one step, group -> (B, d) float32.
 
     Args:
@@ -64,33 +90,40 @@ def signs(now: Glimpse, before: Glimpse, ego: EgoNet, config: ModelConfig) -> di
         config: of the model.
     """
     seen = now.observed
-    disagreement = (seen.disagreement + LEAST_DISAGREEMENT).log()
+    disagreement = np.log(_array(seen.disagreement) + np.float32(LEAST_DISAGREEMENT))
     found = {
-        "scene": seen.embedding.float().numpy(),
-        "doubt": torch.stack([seen.surprise.log1p(), disagreement], -1).float().numpy(),
+        "scene": _array(seen.embedding),
+        "doubt": np.stack([np.log1p(_array(seen.surprise)), disagreement], -1),
     }
     both = now.streams.keys() & before.streams.keys()
     if "state" in both:
         found["motion"] = _residual(now, before.streams["state"], ego)
     if "bev" in both:
         masks, old = (_packed(step.streams["bev"]) for step in (now, before))
-        found["masks"] = mask_signs(masks, old, now.motion.numpy(), config)
+        found["masks"] = mask_signs(masks, old, np.asarray(now.motion), config)
     for name in config.cameras:
         if name in both:
-            found[name] = picture_signs(now.streams[name].numpy(), before.streams[name].numpy())
+            pictures = (np.asarray(step.streams[name]) for step in (now, before))
+            found[name] = picture_signs(*pictures)
     return found
 
 
-def _residual(now: Glimpse, state_before: torch.Tensor, ego: EgoNet) -> np.ndarray:
+def _array(values: Any) -> np.ndarray:
+    """As float32."""
+    return np.asarray(values, np.float32)
+
+
+def _residual(now: Glimpse, state_before: Any, ego: Expectation) -> np.ndarray:
     """(B, 8) what the ego network did not expect, on a scale that is linear near 0, then log."""
-    state, motion = ego(state_before, now.action)
-    rest = torch.cat([now.motion - motion, now.streams["state"] - state], -1).numpy()
+    state, motion = ego.expected(state_before, now.action)
+    rest = np.concatenate([_array(now.motion) - motion, _array(now.streams["state"]) - state], -1)
     return np.sign(rest) * np.log1p(np.abs(rest) / RESIDUAL_SCALE)
 
 
-def _packed(masks: torch.Tensor) -> np.ndarray:
+def _packed(masks: Any) -> np.ndarray:
     """(B, S, S) uint8 bit masks, whatever form they came in."""
-    return masks.numpy() if masks.dim() == 3 else pack_bev(masks.numpy())
+    given = np.asarray(masks)
+    return given if given.ndim == 3 else pack_bev(given)
 
 
 def mask_signs(
