@@ -26,6 +26,7 @@ COMMANDS = {
     "train behavior": "learn to drive in a world model's imagination; resumable",
     "train pilotnet": "clone careful driving from camera stores, a baseline; resumable",
     "calibrate": "teach a trained model what usual driving looks like to it",
+    "export": "write a model as ONNX graphs, for runtimes without torch",
     "inspect": "measure a world model's imagination; a page with figures",
 }
 
