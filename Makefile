@@ -22,7 +22,8 @@ STAMP := $(VENV)/.installed
 # Python modules are installed by path and need no new set-up; all else is copied.
 INSTALLED := pyproject.toml $(CONSTRAINTS) $(filter-out %/__pycache__,$(wildcard \
 	build_backend/* build_backend/wm_build/*.py launch/* config/* config/*/* models/* models/*/* models/*/*/* \
-	src/*/package.xml src/*/scripts/* src/wm_msgs/*/*.msg src/wm_msgs/*/*.srv \
+	src/*/package.xml src/*/scripts/* src/wm_dynamics/build_runtime.py src/wm_dynamics/runtime/* \
+	src/wm_msgs/*/*.msg src/wm_msgs/*/*.srv \
 	src/wm_msgs/compat/*/package.xml src/wm_msgs/compat/*/*/*.msg src/wm_msgs/compat/*/*/*.srv))
 
 # A shell that was started from another environment with ROS wheels would hand us its libraries.

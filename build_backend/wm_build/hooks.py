@@ -1,15 +1,18 @@
 """PEP 517 and PEP 660 hooks.
 
 setuptools makes the metadata and collects the Python modules. These hooks add what it cannot make:
-the compiled message packages, and the files that ROS tools look for under ``share/`` and ``lib/``
-of an installation prefix.
+the compiled message packages, the C++ engine, and the files that ROS tools look for under
+``share/`` and ``lib/`` of an installation prefix.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from setuptools import build_meta
 from setuptools.build_meta import (
@@ -39,6 +42,7 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "interfaces"
+ENGINE = ROOT / "src" / "wm_dynamics" / "build_runtime.py"
 
 
 def build_wheel(
@@ -55,6 +59,7 @@ def build_wheel(
     target = Path(wheel_directory) / platform_wheel_name(pure.name)
     with WheelWriter(target) as wheel:
         wheel.add_wheel(pure)
+        _add_engine(wheel)
         _add_ros(wheel)
     if pure != target:
         pure.unlink()
@@ -76,8 +81,29 @@ def build_editable(
                     wheel.add_file(file, file.relative_to(scratch))
             roots = "".join(f"{path}\n" for path in python_package_roots(ROOT))
             wheel.add_bytes(roots.encode(), "__editable__.wm_drive.pth")
+            _add_engine(wheel)
             _add_ros(wheel)
     return name
+
+
+def _add_engine(wheel: WheelWriter) -> None:
+    """The C++ engine, or a word on why there is none: the stack then imagines with torch."""
+    builder = _module(ENGINE)
+    try:
+        file = builder.build(ROOT / "build" / "runtime")
+    except builder.NoRuntime as error:
+        print(f"WARNING: no C++ engine, imagination will run in torch: {error}", file=sys.stderr)
+        return
+    wheel.add_file(file, file.name)
+
+
+def _module(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 def _add_ros(wheel: WheelWriter) -> None:
