@@ -14,6 +14,7 @@ from wm_dynamics.errors import UserError
 COMMANDS = {
     "drive": "drive routes over the live ROS graph, with a report and a video",
     "view": "see it think, in the browser: the running graph, or a recording",
+    "replay": "plan a recorded drive again with another model, and show the difference",
     "eval": "drive routes in process and score them (same objects, faster)",
     "compare": "compare drivers route by route: differences, intervals, p-values",
     "report": "one HTML page of evaluations: tables, maps of infractions, videos",

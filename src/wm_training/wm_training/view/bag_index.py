@@ -54,7 +54,8 @@ class BagIndex:
         path: the recording.
         role: role name of the recorded vehicle.
         problem: what is wrong with the recording, empty when nothing is.
-        times_s: (frames,) time of each frame from the first on, s; a frame is an odometry message.
+        stamps_ns: (frames,) stamp of each frame; a frame is an odometry message.
+        times_s: (frames,) time of each frame from the first on, s.
     """
 
     def __init__(self, path: Path, role: str | None = None):
@@ -91,8 +92,8 @@ class BagIndex:
         for item in self._reader.raw():
             track = tracks.setdefault(item.topic, Track(item.type_name))
             track.log_ns.append(item.stamp_ns)
-            if item.type_name in stamped and len(item.data) >= 12:
-                track.stamps_ns.append(_stamp_of(item.data))
+            if item.type_name in stamped:
+                track.stamps_ns.append(_stamp_of(item.data) if len(item.data) >= 12 else 0)
             track.places.append((offset, len(item.data)))
             self._spool.write(item.data)
             offset += len(item.data)
@@ -102,9 +103,9 @@ class BagIndex:
         """Find for every frame the newest message of each topic that belongs to it."""
         odometry = self._tracks["odometry"]
         log = np.array(odometry.log_ns)
-        stamps = np.array(odometry.stamps_ns)
+        self.stamps_ns = stamps = np.array(odometry.stamps_ns)
         # A clock that went back (a source that was restarted): order of recording says more.
-        by_stamp = len(stamps) == len(log) and bool((np.diff(stamps) >= 0).all())
+        by_stamp = bool((np.diff(stamps) >= 0).all())
         frames = stamps if by_stamp else log
         self.times_s = (frames - frames[0]) * 1e-9
         self._newest: dict[str, np.ndarray] = {}

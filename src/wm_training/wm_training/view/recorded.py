@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,11 @@ class BagSource:
         parts: what is shown.
     """
 
-    def __init__(self, index: BagIndex):
-        """Args: index of the recording."""
+    def __init__(self, index: BagIndex, clock: Callable[[], float] = time.monotonic):
+        """Args: index of the recording; clock: steady, s."""
         self.collector = Collector()
         self.parts = self.collector.parts
-        self._index = index
+        self._index, self._clock = index, clock
         self._frame = -1
         self._shown: dict[str, int] = {}
         self._playing, self._pace = True, 1.0
@@ -101,7 +101,7 @@ class BagSource:
 
     def poll(self) -> None:
         """Go on as far as time has, and show it."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         if self._playing and self._polled_s is not None:
             self._at_s = min(self.length_s, self._at_s + self._pace * (now_s - self._polled_s))
             self._playing = self._at_s < self.length_s

@@ -5,7 +5,7 @@ import { connect } from "./link.js";
 import { model, take } from "./model.js";
 import { showPanels } from "./panels.js";
 import { drawPlots } from "./plots.js";
-import { drawBev, drawCamera } from "./sight.js";
+import { cameraIsDrawn, drawBev, drawCamera } from "./sight.js";
 import { drawTimeline, wireTimeline } from "./timeline.js";
 import { drawTop } from "./topview.js";
 
@@ -62,6 +62,9 @@ const send = connect({
     document.body.dataset.updates = Number(document.body.dataset.updates || 0) + 1; // for tests
   },
 });
+
+// For tests, and for whoever looks with the browser's own tools.
+window.view = { model, send, settled: () => Boolean(model.state) && cameraIsDrawn() };
 
 wireControls(send);
 wireTimeline(send);

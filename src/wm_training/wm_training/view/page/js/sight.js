@@ -23,6 +23,10 @@ export function drawBev(canvas) {
 }
 
 let decoding = false;
+let drawn = null;
+
+/** Whether the newest picture is on the screen. */
+export const cameraIsDrawn = () => !model.camera || drawn === model.camera;
 
 /** Draws the newest picture; while one is being decoded, newer ones wait, and only the last counts. */
 export async function drawCamera(canvas) {
@@ -30,6 +34,7 @@ export async function drawCamera(canvas) {
   if (!part || decoding) return;
   if (!part.data.byteLength) {
     canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    drawn = part;
     return;
   }
   decoding = true;
@@ -39,6 +44,7 @@ export async function drawCamera(canvas) {
     canvas.height = picture.height;
     canvas.getContext("2d").drawImage(picture, 0, 0);
     picture.close();
+    drawn = part;
   } finally {
     decoding = false;
   }

@@ -1,0 +1,139 @@
+"""Makes docs/images/view-*.png: ``python docs/make_view_pictures.py`` (needs Chromium, 2 minutes).
+
+The shipped model drives in process, recorded with everything that the graph would say; the real
+server shows it in a real browser. Near the end the planner is broken on purpose: its commands are
+no numbers for three seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wm_planner.driver import PlannerDriver, make_backend, make_planner
+from wm_planner.paths import DEFAULT_MODEL, model_path
+from wm_planner.planner_config import PlannerConfig
+from wm_sim.camera import CameraConfig
+from wm_sim.simulator import Simulator
+from wm_sim.world import World
+from wm_training.drive_bag import DriveBag
+from wm_training.scoring import RouteScorer
+from wm_training.suites import RouteTask
+from wm_training.view.bag_index import BagIndex
+from wm_training.view.recorded import BagSource
+from wm_training.view.server import listening_socket, serve
+
+ROOT = Path(__file__).resolve().parents[1]
+BROKEN_FROM_S, BROKEN_S, END_S = 28.0, 3.0, 35.0
+
+
+class Breakable:
+    """A planner whose commands can be made nonsense."""
+
+    def __init__(self, planner: Any):
+        self._planner, self.broken = planner, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._planner, name)
+
+    def plan(self, *arguments: Any) -> Any:
+        """The plan, or one that must not be driven on."""
+        plan = self._planner.plan(*arguments)
+        return replace(plan, finite=False) if self.broken else plan
+
+
+def drive(path: Path, task: RouteTask, seconds: float, broken_from_s: float = np.inf) -> None:
+    """Drive a task for some time and record it."""
+    from wm_dynamics.checkpoint import load_checkpoint
+
+    config, folder = PlannerConfig(), model_path(DEFAULT_MODEL)
+    backend = make_backend("planner", load_checkpoint(folder))
+    planner = Breakable(make_planner("planner", backend, folder, config))
+    driver = PlannerDriver(backend, config, planner=planner)
+    simulator = Simulator(task.town, frame_dt=config.frame_dt, camera=CameraConfig())
+    scene = simulator.start_route(
+        task.route, task.seed, task.traffic, task.route_suite, world=task.world
+    )
+    driver.reset(scene, task.seed)
+    recorder = DriveBag(path, simulator, driver, backend)
+    frame = simulator.frame()
+    first_ns = frame.stamp_ns
+    recorder.begin(scene, first_ns)
+    scorer = RouteScorer(scene, task.time_limit_s, task.off_route_m)
+    while scorer.update(frame) is None and frame.stamp_ns < first_ns + seconds * 1e9:
+        now_s = (frame.stamp_ns - first_ns) * 1e-9
+        planner.broken = broken_from_s <= now_s < broken_from_s + BROKEN_S
+        command = driver.drive(frame)
+        recorder.add(frame)
+        frame = simulator.step(command)
+    recorder.close()
+    simulator.close()
+
+
+def moments(source: BagSource) -> dict[str, float]:
+    """Name of a picture -> its time in the recording, s."""
+    line = json.loads(next(p for p in source.parts.newer({}) if p.name == "about").payload)["line"]
+    times, speeds = np.array(line["t"]), np.array(line["speed"], float)
+    surprise = np.array([s or 0.0 for s in line["surprise"]])
+    stopped = [i for i, name in enumerate(line["gate"]) if name and name.endswith("_STOP")]
+    late = times > 3.0  # the first frames surprise everybody
+    found = {"surprise": float(times[late][surprise[late].argmax()])}
+    if stopped:
+        found["fault"] = float(times[stopped[0]]) + 1.4
+    found["fastest"] = float(times[speeds.argmax()])
+    return found
+
+
+def show(source: BagSource, pictures: dict[str, float], out: Path) -> None:
+    """Take pictures of moments of a recording."""
+    sys.path.append(str(ROOT / "tests" / "wm_training" / "view"))
+    from browser import browser
+
+    stop = threading.Event()
+    with listening_socket("127.0.0.1", 0) as bound, browser() as page:
+        serving = threading.Thread(target=lambda: asyncio.run(serve(source, bound, stop.is_set)))
+        serving.start()
+        try:
+            page.size(1440, 900)
+            page.open(f"http://127.0.0.1:{bound.getsockname()[1]}/")
+            for name, time_s in pictures.items():
+                take(page, time_s, out / f"view-{name}.png")
+        finally:
+            stop.set()
+            serving.join()
+
+
+def take(page: Any, time_s: float, path: Path) -> None:
+    """One picture, at rest."""
+    page.wait("Boolean(window.view && window.view.model.bag)")
+    page.value('window.view.send({do: "pause"})')
+    page.value(f'window.view.send({{do: "seek", t: {time_s}}})')
+    page.wait(f"Math.abs(window.view.model.bag.at - {time_s}) < 0.05")
+    page.wait("window.view.settled()")
+    page.screenshot(path)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB, {page.errors or 'no errors'}")
+
+
+def main() -> None:
+    """Drive, show, write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--bag", type=Path, required=True, help="the recording, made if missing")
+    parser.add_argument("--at", type=json.loads, default={}, help='moments, s: {"red-light": 17.5}')
+    arguments = parser.parse_args()
+    if not arguments.bag.exists():
+        world = World(pedestrians=12, cyclists=3)
+        drive(arguments.bag, RouteTask("test01", 0, 40, 3, world=world), END_S, BROKEN_FROM_S)
+    source = BagSource(BagIndex(arguments.bag))
+    show(source, arguments.at or moments(source), ROOT / "docs" / "images")
+
+
+if __name__ == "__main__":
+    main()

