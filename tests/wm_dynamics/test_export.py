@@ -157,8 +157,10 @@ def test_a_folder_is_replaced_whole_or_not_at_all(model_dir, tmp_path, monkeypat
 def test_precisions_that_there_are_not(model_dir, tmp_path):
     with pytest.raises(UserError, match="unknown precision fp8"):
         write_export(model_dir, tmp_path / "export", ("fp8",))
-    with pytest.raises(UserError, match="--calibrate"):
+    with pytest.raises(UserError, match="quantiser"):
         write_export(model_dir, tmp_path / "export", ("int8",))
+    with pytest.raises(UserError, match="--calibrate"):
+        command.main(command.Args(model_dir, tmp_path / "export", ("fp32", "int8")))
     assert not list(tmp_path.iterdir())
 
 

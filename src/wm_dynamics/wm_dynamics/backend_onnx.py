@@ -67,7 +67,7 @@ class OnnxBackend:
         self._run = Sessions(export, threads).run
         ports = {port.name: port for port in export.graphs["observe"].inputs}
         self._blank = {
-            name: np.zeros(ports[name].shape, ports[name].dtype)  # type: ignore[arg-type]
+            name: np.zeros([int(size) for size in ports[name].shape], ports[name].dtype)
             for name in self.config.streams
         }
 
@@ -121,7 +121,7 @@ class OnnxBackend:
         """Roll ``actions`` (N, H, 2) out from ``latent`` and ``ego_state`` (5,) or (N, 5)."""
         checked = checked_steps(actions.shape[1]) if self.members > 1 else []
         steps = [
-            ("step_checked" if t in checked else "step", {"member": np.int64(t % self.members)})
+            ("step_checked" if t in checked else "step", _member(t % self.members))
             for t in range(actions.shape[1])
         ]
         return self._roll(latent, ego_state, actions, steps)
@@ -132,7 +132,7 @@ class OnnxBackend:
         """As ``imagine``, by each of K members alone: K * N futures, the first member's first."""
         horizon = actions.shape[1]
         found = [
-            self._roll(latent, ego_state, actions, [("step", {"member": np.int64(k)})] * horizon)
+            self._roll(latent, ego_state, actions, [("step", _member(k))] * horizon)
             for k in range(self.members)
         ]
         ends = [futures.end for futures in found]
@@ -236,6 +236,10 @@ def _belief(out: Mapping[str, np.ndarray]) -> ArrayLatent:
 def _feed(latent: ArrayLatent) -> dict[str, np.ndarray]:
     feed = {"deter": latent.deter, "stoch": latent.stoch}
     return feed if latent.memory is None else {**feed, "memory": latent.memory}
+
+
+def _member(index: int) -> dict[str, np.ndarray]:
+    return {"member": np.array(index, np.int64)}
 
 
 def _row(values: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ def write_export(
             f"unknown precision {', '.join(unknown) or '(none)'}; choose of {', '.join(PRECISIONS)}"
         )
     if "int8" in precisions and quantise is None:
-        raise UserError("int8 needs driving to calibrate on: give --calibrate STORE")
+        raise UserError("int8 needs a quantiser: ranges measured in driving")
     weights = read_weights(model)
     with FolderDraft(out) as draft:
         for name in COPIED:

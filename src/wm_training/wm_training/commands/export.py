@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
+from wm_dynamics.errors import UserError
 from wm_dynamics.export.folder import SIDECAR, open_export
-from wm_dynamics.export.write import write_export
+from wm_dynamics.export.write import Quantise, write_export
+from wm_dynamics.weights import read_weights
 from wm_planner.paths import model_path
 
 FOLDER = "export"  # in the model's directory, unless another is asked for
@@ -25,14 +27,27 @@ class Args:
     # Folder to write; default: "export" in the model's directory.
     out: Path | None = None
     # Of the imagined steps; several make several graphs.
-    precision: tuple[Literal["fp32", "fp16", "bf16"], ...] = ("fp32",)
+    precision: tuple[Literal["fp32", "fp16", "bf16", "int8"], ...] = ("fp32",)
+    # Training stores or bags of usual driving, for int8: its ranges are measured there.
+    calibrate: tuple[Path, ...] = ()
+    # Moments to measure them at.
+    moments: int = 64
+    # Seed of their choice.
+    seed: int = 0
 
 
 def main(args: Args) -> None:
     """Run the command."""
     model = model_path(args.model)
     out = args.out or model / FOLDER
-    write_export(model, out, args.precision)
+    quantise, facts = None, None
+    if "int8" in args.precision:
+        if not args.calibrate:
+            raise UserError("int8 needs driving to calibrate on: give --calibrate STORE")
+        quantise = _quantiser(model, args)
+        data = [path.name for path in args.calibrate]
+        facts = {"data": data, "moments": args.moments, "seed": args.seed}
+    write_export(model, out, args.precision, quantise, facts)
     export = open_export(out)
     size = sum((export.path / graph.file).stat().st_size for graph in export.graphs.values())
     Console().print(
@@ -40,3 +55,12 @@ def main(args: Args) -> None:
         f"{', '.join(export.precisions)}, {size / 1e6:.1f} MB",
         soft_wrap=True,
     )
+
+
+def _quantiser(model: Path, args: Args) -> Quantise:
+    # With torch, which filters the recordings; no other export needs it.
+    from wm_dynamics.export.int8 import Quantiser
+    from wm_training.export_situations import read_situations
+
+    situations = read_situations(model, args.calibrate, args.moments, args.seed)
+    return Quantiser(read_weights(model), situations, args.seed)
