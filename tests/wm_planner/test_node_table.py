@@ -17,6 +17,7 @@ from wm_dynamics.config import SIZES
 from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
 from wm_dynamics.variants import variant
+from wm_perception.node_tools import ROS_PARAMETERS
 from wm_perception.topics import TOPICS, topic
 from wm_planner.node_table import (
     DriveOptions,
@@ -37,6 +38,8 @@ CONFIG_OF = {
     "planner": "wm_planner.node_config:PlannerNodeConfig",
     "gate": "wm_planner.node_config:GateNodeConfig",
     "manager": "wm_planner.manager_node:ManagerConfig",
+    "overlay": "wm_planner.overlay_node:OverlayConfig",
+    "imagination": "wm_planner.imagination_node:ImaginationConfig",
     "expert": "wm_sim.expert_node:ExpertConfig",
     "recorder": "wm_training.recorder_node:RecorderConfig",
     "view": "wm_training.view_node:ViewConfig",
@@ -49,8 +52,10 @@ def keys(**options) -> list[str]:
 
 def test_who_runs():
     managed = ["perception", "planner", "gate", "manager"]
-    assert keys() == ["bridge", *managed]
-    assert keys(source="carla_bridge") == managed
+    drawing = ["overlay", "imagination"]
+    assert keys() == ["bridge", *managed, *drawing]
+    assert keys(pictures=False) == ["bridge", *managed]
+    assert keys(source="carla_bridge") == [*managed, *drawing]
     assert keys(driver="expert") == ["bridge", "expert"]
     assert keys(record="bags/one", rviz=True)[-2:] == ["recorder", "rviz"]
     assert keys(record="bags/one", view=True)[-2:] == ["recorder", "view"]
@@ -94,7 +99,8 @@ def test_parameters_are_the_ones_the_nodes_know(driver):
     for spec in node_table(options, MODEL):
         module, name = CONFIG_OF[spec.key].split(":")
         model = getattr(importlib.import_module(module), name)
-        validated(model, nested(spec.parameters), spec.key)
+        own = {key: v for key, v in spec.parameters.items() if key not in ROS_PARAMETERS}
+        validated(model, nested(own), spec.key)
 
 
 @pytest.mark.parametrize("driver", ["planner", "expert"])
@@ -166,13 +172,32 @@ def test_the_rviz_layout_shows_topics_that_exist_with_their_types():
     for display in _displays(manager):
         if "Topic" in display:
             kind = display["Class"].split("/")[1]
-            entry = by_name[display["Topic"]["Value"]]
+            entry = by_name.get(display["Topic"]["Value"])
+            if entry is None:  # a sensor of the rig
+                shown[display["Topic"]["Value"]] = display
+                continue
             assert entry.type_name.endswith(f"/{kind}")
             latched = display["Topic"]["Durability Policy"] == "Transient Local"
             assert latched == entry.latched
             shown[entry.key] = display
-    assert {"markers", "plan", "waypoints", "odometry", "image"} <= set(shown)
+    assert set(shown) == {
+        "markers", "overlay", "map_markers", "plan", "waypoints", "odometry", "image", "bev",
+        "imagined_bev", "imagined_camera", "surprise_map", "/carla/ego_vehicle/lidar",
+    }  # fmt: skip
     assert topic("markers").name() == "/wm/markers"
+
+
+def test_rviz_gets_a_layout_of_the_role_name_the_clock_and_a_lidar():
+    specs = {s.key: s for s in node_table(drive_options({"rviz": True}), MODEL)}
+    assert specs["bridge"].parameters["sensors"] == "front_lidar"
+    assert specs["rviz"].arguments[1] == str(shared_dir("config") / "carla_drive.rviz")
+    assert "use_sim_time:=true" in specs["rviz"].arguments
+    options = drive_options({"rviz": True, "role_name": "hero", "sensors": "full"})
+    specs = {s.key: s for s in node_table(options, MODEL)}
+    assert specs["bridge"].parameters["sensors"] == "full"
+    text = Path(specs["rviz"].arguments[1]).read_text()
+    assert "/carla/hero/lidar" in text and "Target Frame: hero" in text
+    assert "ego_vehicle" not in text
 
 
 # ---------------------------------------------------------------------- launch file

@@ -20,7 +20,7 @@ from wm_dynamics.novelty import Novelty
 from wm_msgs.msg import Latent
 from wm_perception.conventions import to_map
 from wm_perception.frame import Command
-from wm_perception.messages import to_array
+from wm_perception.messages import stamp_ns, to_array
 from wm_perception.node_tools import header
 from wm_perception.topics import topic
 from wm_planner import markers
@@ -96,7 +96,7 @@ def test_drivers_are_recognised_by_their_hash():
 
 def test_markers_show_the_fan_and_the_plan_in_the_map_frame():
     pose = np.array([100.0, 50.0, math.pi / 2])
-    fan, chosen = markers.marker_array(plan(), pose, header(STEP_NS)).markers
+    fan, chosen, _ = markers.marker_array(plan(), pose, np.zeros(15), header(STEP_NS)).markers
     assert fan.header.frame_id == chosen.header.frame_id == "map"
     assert len(fan.points) == len(fan.colors) == 2 * 15 * markers.FAN_CANDIDATES
     assert (chosen.points[0].x, chosen.points[0].y) == (100.0, 50.0)
@@ -112,12 +112,34 @@ def test_the_fan_leaves_out_what_is_not_finite_and_colours_by_rank():
     assert colors[1, 1] == 1.0 and colors[0, 0] == 1.0
 
 
+def test_the_tube_is_as_wide_as_body_and_error_and_faint_where_it_is_not_trusted():
+    straight = np.zeros((15, 3))
+    straight[:, 0] = np.arange(1, 16)
+    chosen = replace(plan(), path=straight, trusted_steps=5.0)
+    errors = markers.path_errors({"ego_path_1s_m": 0.1, "ego_path_3s_m": 0.5, "loss": 9.0}, 15, 0.2)
+    assert errors[4] == pytest.approx(0.1) and errors[-1] == pytest.approx(0.5)
+    assert errors[0] == pytest.approx(0.02) and (np.diff(errors) > 0).all()
+    assert not markers.path_errors({}, 15, 0.2).any()
+    tube = markers.tube(chosen, np.zeros(3), errors, header(STEP_NS))
+    sides = np.array([point.y for point in tube.points])
+    assert sides.max() == -sides.min() == pytest.approx(markers.HALF_WIDTH_M + 0.5)
+    assert abs(sides[0]) == pytest.approx(markers.HALF_WIDTH_M)
+    assert len(tube.points) == len(tube.colors) == 6 * 15
+    assert tube.colors[29].a == markers.TRUSTED_ALPHA > tube.colors[30].a > 0.0
+    doubted = replace(chosen, doubt=DoubtState(Level.DOUBT, 5.0, 2.0, True, "unusual"))
+    other = markers.tube(doubted, np.zeros(3), errors, header(STEP_NS))
+    assert other.colors[0].r > tube.colors[0].r
+
+
 def test_path_and_rollouts_messages():
     pose = np.array([1.0, 2.0, 0.5])
-    path = markers.path_message(plan(), pose, header(STEP_NS))
+    path = markers.path_message(plan(), pose, 0.2, header(STEP_NS))
     assert len(path.poses) == 15 and path.header.frame_id == "map"
+    stamps = [stamp_ns(pose.header.stamp) for pose in path.poses]
+    assert stamps[0] == STEP_NS + 200_000_000 and stamps[-1] == STEP_NS + 3_000_000_000
     rollouts = markers.rollouts_message(plan(), pose, 0.2, header(STEP_NS))
     assert (rollouts.candidates, rollouts.horizon, rollouts.chosen) == (100, 15, 7)
+    assert (len(rollouts.steer), len(rollouts.accel)) == (15, 15)
     row = np.reshape(rollouts.x, (100, 15))[7]
     assert row == pytest.approx(to_map(plan().candidates[7], pose)[:, 0], rel=1e-5)
 

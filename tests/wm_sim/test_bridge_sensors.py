@@ -50,6 +50,11 @@ def test_the_default_is_the_front_camera_and_false_leaves_cameras_out():
     assert {"lidar", "imu", "gnss", "radar_front", "semantic_lidar"} == set(outputs.entries)
 
 
+def test_a_lidar_may_ride_beside_the_front_camera():
+    _, _, outputs = sensors_of(sensors="front_lidar")
+    assert set(outputs.entries) == {"image", "camera_info", "lidar"}
+
+
 def test_a_rig_that_is_no_file_is_refused():
     with pytest.raises(UserError, match=r"nowhere\.json"):
         bridge_rig(BridgeConfig(sensors="nowhere.json"))

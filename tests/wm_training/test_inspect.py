@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from wm_dynamics.beliefs import beliefs
 from wm_dynamics.checkpoint import load_checkpoint
 from wm_dynamics.config import SIZES
 from wm_dynamics.ego import integrate
@@ -31,7 +32,7 @@ from wm_training.inspect_metrics import (
     reliability,
     spearman,
 )
-from wm_training.inspect_moments import CONTEXT, Ego, beliefs, measure
+from wm_training.inspect_moments import CONTEXT, Ego, measure
 from wm_training.inspect_strips import IMAGINED, SIDE, scenes, strip, worst
 from wm_training.inspect_summary import find, summary
 from wm_training.sampler import WindowSampler

@@ -8,6 +8,7 @@ import pytest
 
 from wm_dynamics.errors import UserError
 from wm_perception.bev import BevPainter
+from wm_perception.bev_picture import MASK_COLOURS, mask_view
 from wm_perception.frame import EgoState, LightState, SceneFrame
 from wm_training import pictures
 from wm_training.pictures import (
@@ -22,7 +23,6 @@ from wm_training.pictures import (
     Imagination,
     Video,
     compose,
-    mask_view,
     top_view,
 )
 
@@ -102,7 +102,7 @@ def test_the_model_input_is_shown_enlarged(road):
     mask[:32, :32] = 1 << 3
     view = mask_view(mask, 128)
     assert view.shape == (128, 128, 3)
-    assert (view[:64, :64] == pictures.MASK_COLOURS[3]).all()
+    assert (view[:64, :64] == MASK_COLOURS[3]).all()
     assert len(np.unique(view[64:].reshape(-1, 3), axis=0)) == 1
 
 

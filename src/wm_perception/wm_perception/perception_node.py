@@ -17,10 +17,12 @@ from wm_perception.camera_stream import camera_stream
 from wm_perception.endpoints import Essential
 from wm_perception.frame import SceneFrame
 from wm_perception.image_check import ImageCheck
+from wm_perception.image_message import image_message
 from wm_perception.lifecycle import ManagedNode
 from wm_perception.map_frame import MapFrame
 from wm_perception.node_tools import (
     FrameInput,
+    header,
     leave,
     parameters,
     publisher,
@@ -113,6 +115,8 @@ class PerceptionNode:
         if self._camera is not None:
             self._images = self._camera.check
         self._latents = publisher(self.node, "latent", config.role_name)
+        self._masks = publisher(self.node, "bev_mask", config.role_name)
+        self._masks_built = 0
         names = {"objects": config.objects_topic, "image": config.image_topic}
         skip = () if self._images else ("image",)
         self._input = FrameInput(self.node, config.role_name, self._feed, skip, names)
@@ -187,6 +191,10 @@ class PerceptionNode:
         if percept is not None:
             backend = self._backend
             self._latents.publish(latent_message(percept, backend.classes, backend.hash))
+            if self._masks.get_subscription_count() > 0:  # only for whoever watches
+                self._masks_built += 1
+                at = header(frame.stamp_ns, self.role)
+                self._masks.publish(image_message(percept.observation.bev, at))
         missed = self._perceiver.missed
         alarm = (bool(missed.warning), bool(missed.stop))
         if alarm != self._alarm:  # who watches /diagnostics shall know now, not within a second
@@ -207,6 +215,7 @@ class PerceptionNode:
             bad = [text for text in (self._images.text, lens, self._blindness()) if text]
             self._host.diagnostics.add("camera", bad, self._images.problems)
         stop = [perceiver.missed.stop] if perceiver.missed.stop else []
+        self._host.diagnostics.add("shown", [], values={"bev_mask": self._masks_built})
         self._host.diagnostics.add("belief", stop, perceiver.problems, perceiver.texts)
 
     def _blindness(self) -> str:

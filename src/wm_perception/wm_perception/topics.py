@@ -89,6 +89,7 @@ class Topic:
 _EGO = "/carla/{role}/"
 _CONTROL = "carla_msgs/msg/CarlaEgoVehicleControl"
 _MARKERS = "visualization_msgs/msg/MarkerArray"
+_IMAGE = "sensor_msgs/msg/Image"
 _POSE, _TWIST = "geometry_msgs/msg/Pose", "geometry_msgs/msg/Twist"
 _WEATHER = "carla_msgs/msg/CarlaWeatherParameters"
 
@@ -123,7 +124,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("ego_objects", _EGO + "objects", "derived_object_msgs/msg/ObjectArray"),
     Topic("collision", _EGO + "collision", "carla_msgs/msg/CarlaCollisionEvent"),
     Topic("lane_invasion", _EGO + "lane_invasion", "carla_msgs/msg/CarlaLaneInvasionEvent"),
-    Topic("image", _EGO + CAMERA + "/image", "sensor_msgs/msg/Image", best_effort=True),
+    Topic("image", _EGO + CAMERA + "/image", _IMAGE, best_effort=True),
     Topic(
         "camera_info",
         _EGO + CAMERA + "/camera_info",
@@ -188,6 +189,13 @@ TOPICS: tuple[Topic, ...] = (
         publisher="stack",
     ),
     Topic("markers", "/wm/markers", _MARKERS, publisher="stack"),
+    Topic("overlay", "/wm/overlay", _MARKERS, publisher="stack"),
+    Topic("map_markers", "/wm/map", _MARKERS, 1, True, publisher="stack"),
+    Topic("bev_mask", "/wm/bev_mask", _IMAGE, publisher="stack"),
+    Topic("bev", "/wm/bev", _IMAGE, publisher="stack"),
+    Topic("imagined_bev", "/wm/imagined/bev", _IMAGE, publisher="stack"),
+    Topic("imagined_camera", "/wm/imagined/camera", _IMAGE, publisher="stack"),
+    Topic("surprise_map", "/wm/surprise", _IMAGE, publisher="stack"),
     Topic("safety_state", "/wm/safety_state", "wm_msgs/msg/SafetyState", publisher="stack"),
     Topic("diagnostics", "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", publisher="stack"),
 )

@@ -67,6 +67,17 @@ CONFIG_FILES = (
         ("role_name", "model"),
     ),
     ConfigFile(
+        "overlay.yaml",
+        "Markers of what the stack believes, and the map.",
+        "wm_planner.overlay_node:OverlayConfig",
+    ),
+    ConfigFile(
+        "imagination.yaml",
+        "Pictures of what the model sees and expects to see.",
+        "wm_planner.imagination_node:ImaginationConfig",
+        ("role_name", "model", "threads"),
+    ),
+    ConfigFile(
         "bridge.yaml",
         "Embedded simulator behind the topics of carla-ros-bridge.",
         "wm_sim.bridge_config:BridgeConfig",
@@ -147,7 +158,11 @@ def _render_fields(model: type[BaseModel], indent: str, skip: tuple[str, ...]) -
             yield f"{indent}{name}:"
             yield from _render_fields(type(default), indent + "  ", ())
             continue
-        text = indent + yaml.safe_dump({name: default}, default_flow_style=False).strip()
+        if isinstance(default, tuple):
+            listed = yaml.safe_dump(list(default), default_flow_style=True).strip()
+            text = f"{indent}{name}: {listed}"
+        else:
+            text = indent + yaml.safe_dump({name: default}, default_flow_style=False).strip()
         comment = field.description or ""
         beside = f"{text}  # {comment}" if comment else text
         if len(beside) <= WIDTH:

@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from wm_dynamics.errors import UserError
 from wm_perception.topics import topic
 from wm_planner.paths import DEFAULT_MODEL, model_path, shared_dir
+from wm_planner.rviz_layout import layout_for
 
+AUTOSTART = "autostart"  # parameter of lifecycle nodes, see wm_perception/lifecycle.py
 NATIVE_NOTE = (
     "source carla_native: CARLA's own ROS 2 interface (0.9.15, 0.9.16) publishes no odometry, "
     "speedometer, vehicle status, objects, traffic lights or map. Something beside it must publish "
@@ -61,7 +63,9 @@ class DriveOptions(BaseModel):
     weather: str = Field("day", description="preset of the weather (embedded source)")
     scenario: str = Field("", description="staged on the route, empty: none (embedded source)")
     sensors: str = Field(
-        "front", description="front camera, full rig, or an objects.json (embedded source)"
+        "front",
+        description="front camera, front_lidar, full rig, or an objects.json (embedded source); "
+        "with rviz, front becomes front_lidar",
     )
     synchronous: bool = Field(True, description="lockstep; false: real time (embedded source)")
     camera: bool = Field(True, description="publish the front camera (embedded source)")
@@ -73,6 +77,9 @@ class DriveOptions(BaseModel):
     )
     record: str = Field("", description="record a bag into this new directory")
     record_images: bool = Field(False, description="record the front camera too")
+    pictures: bool = Field(
+        True, description="nodes that draw what is believed; idle until somebody watches"
+    )
     view: bool = Field(False, description="serve the live view in the browser, docs/view.md")
     view_port: int = Field(8765, ge=0, le=65535, description="port of the live view")
     rviz: bool = Field(False, description="start rviz2 with config/carla_drive.rviz")
@@ -155,6 +162,8 @@ def node_table(options: DriveOptions, model_dir: Path | None = None) -> tuple[No
         if model_dir is None:
             raise UserError(f"driver '{options.driver}' needs a model")
         specs += _planning_nodes(options, role, model_dir)
+        if options.pictures:
+            specs += _drawing_nodes(options, role, model_dir)
     if options.record:
         parameters = {**role, "output": options.record, "images": options.record_images}
         specs.append(_node("recorder", "wm_training", None, parameters, (), ("odometry",)))
@@ -188,11 +197,24 @@ def _planning_nodes(options: DriveOptions, role: dict, model_dir: Path) -> list[
     return [*managed, replace(manager, conducts=True)]
 
 
+def _drawing_nodes(options: DriveOptions, role: dict, model_dir: Path) -> list[NodeSpec]:
+    """Lifecycle nodes that bring themselves up: no drive waits for who only watches."""
+    folder = options.config_folder
+    overlay = {**role, AUTOSTART: True}
+    imagination = {**overlay, "model": str(model_dir)}
+    return [
+        replace(_node("overlay", "wm_planner", folder, overlay, (), ()), essential=False),
+        replace(_node("imagination", "wm_planner", folder, imagination, (), ()), essential=False),
+    ]
+
+
 def _bridge(options: DriveOptions) -> NodeSpec:
     world = ("trucks", "cyclists", "pedestrians", "parked", "weather", "scenario")
     episode = ("town", "suite", "route", "seed", "traffic", *world)
     chosen = (*episode, "role_name", "synchronous", "sensors", "camera", "faults", "wait_for_start")
     parameters = {name: getattr(options, name) for name in chosen}
+    if options.rviz and options.sensors == "front":
+        parameters["sensors"] = "front_lidar"  # the layout shows a lidar, too
     # The name that carla-ros-bridge has, because a node must not be able to tell.
     return _node(
         "bridge",
@@ -228,13 +250,14 @@ def _node(
 
 
 def _rviz(options: DriveOptions) -> NodeSpec:
-    layout = options.config_folder / "carla_drive.rviz"
+    layout = layout_for(options.role_name, options.config_folder / "carla_drive.rviz")
     return NodeSpec(
         key="rviz",
         package="rviz2",
         executable="rviz2",
         name="rviz2",
-        arguments=("-d", str(layout)),
+        # Stamps and lifetimes are of the simulation: a drive that is slower is drawn slower.
+        arguments=("-d", str(layout), "--ros-args", "-p", "use_sim_time:=true"),
         essential=False,
     )
 

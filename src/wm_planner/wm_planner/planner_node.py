@@ -67,7 +67,9 @@ class PlannerNode:
         self.config = config = node_parameters(self.node, PlannerNodeConfig)
         torch.set_num_threads(config.threads)
         folder = model_path(config.model)
-        self._backend = make_backend(config.driver, load_checkpoint(folder))
+        model = load_checkpoint(folder)
+        self._measured = model.metadata.get("metrics", {})
+        self._backend = make_backend(config.driver, model)
         self._planner = make_planner(config.driver, self._backend, folder, config)
         self._fallback = Fallback(config.frame_dt / self._backend.dt)
         self._warm_up()
@@ -85,6 +87,7 @@ class PlannerNode:
         self._problems: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._texts: dict[str, str] = {}
         self._refused_because = ""
+        self._shown = dict.fromkeys(SHOWN, 0)  # how many of each were built
         subscription(self.node, "latent", role, self._on_latent)
         self.node.get_logger().info(
             f"driver {config.driver}, model {config.model} ({self._backend.hash}), ready"
@@ -205,12 +208,16 @@ class PlannerNode:
             return
         at = header(stamp)
         self._show("imagined_rollouts", lambda: markers.rollouts_message(plan, pose, dt, at))
-        self._show("markers", lambda: markers.marker_array(plan, pose, at))
-        self._show("plan", lambda: markers.path_message(plan, pose, at))
+        self._show("markers", lambda: markers.marker_array(plan, pose, self._errors(plan), at))
+        self._show("plan", lambda: markers.path_message(plan, pose, dt, at))
+
+    def _errors(self, plan: Plan) -> np.ndarray:
+        return markers.path_errors(self._measured, len(plan.path), self._backend.dt)
 
     def _show(self, key: str, build: Callable[[], Any]) -> None:
         """Build and publish only what somebody looks at."""
         if self._publishers[key].get_subscription_count() > 0:
+            self._shown[key] += 1
             self._publishers[key].publish(build())
 
     def _count(self, kind: str, text: str) -> None:
@@ -221,6 +228,7 @@ class PlannerNode:
         """What went wrong with latents and plans."""
         errors = [self._refused_because] if self._refused_because else []
         self._host.diagnostics.add("planner", errors, self._problems, self._texts)
+        self._host.diagnostics.add("shown", [], values=self._shown)
 
 
 def main(args: list[str] | None = None) -> NoReturn:

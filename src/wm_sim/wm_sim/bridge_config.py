@@ -24,7 +24,7 @@ class BridgeConfig(BaseModel):
         command_wait_s: wall time, as carla-ros-bridge.
         realtime_factor: simulated seconds per wall second when not synchronous.
         frame_dt: simulated seconds per frame.
-        sensors: ``front``: the front camera alone; ``full``: CARLA's example rig
+        sensors: ``front``: the front camera alone; ``front_lidar``; ``full``: CARLA's example rig
             (``config/objects.json``); otherwise the path of such a file. Everything but cameras
             and other sensors on the ego (odometry, collision ...) is there with ``front`` too;
             a file has only what it lists.

@@ -10,7 +10,7 @@ from wm_sim.bridge_pseudo import USUAL_ID
 from wm_sim.bridge_sensors import simulated
 from wm_sim.rig import EVENTS, MEASURING, PseudoSensor, Rig, SensorSpec, default_rig, load_rig
 
-FRONT, FULL = "front", "full"
+FRONT, FRONT_LIDAR, FULL = "front", "front_lidar", "full"
 # Where the stack's own front camera is, and how many samples its pixels have.
 FRONT_X_M, FRONT_Z_M, FRONT_PITCH_RAD, FRONT_FOV_DEG, FRONT_SAMPLES = 1.2, 1.8, 0.07, 90.0, 4
 _OF_THE_EGO = (
@@ -35,8 +35,10 @@ def bridge_rig(config: BridgeConfig) -> Rig:
     Raises:
         UserError: there is no such file, or it is not a rig.
     """
-    if config.sensors == FRONT:
+    if config.sensors in (FRONT, FRONT_LIDAR):
         rig = _front_rig(config)
+        if config.sensors == FRONT_LIDAR:  # the camera as it is, and the lidar of CARLA's example
+            rig = replace(rig, sensors=(*rig.sensors, default_rig().sensor("lidar")))
     else:
         rig = default_rig() if config.sensors == FULL else load_rig(config.sensors)
     sensors = tuple(s for s in rig.sensors if config.camera or ".camera." not in s.type)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,12 +9,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from wm_dynamics.beliefs import beliefs
 from wm_dynamics.bev import unpack_bev
 from wm_dynamics.ego import SPEED_SCALE, integrate
 from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
 from wm_dynamics.rollout import LatentState
-from wm_dynamics.rssm import drive_input
 from wm_perception.bev import CHANNELS
 from wm_training.sampler import WindowSampler
 from wm_training.store import Store
@@ -141,21 +140,6 @@ def ego_windows(batch: dict[str, torch.Tensor], dt: float) -> Ego:
         batch["mask"][:, CONTEXT:].numpy() > 0.5,
         dt,
     )
-
-
-def beliefs(
-    model: WorldModel, latent: LatentState, state: torch.Tensor, actions: torch.Tensor
-) -> Iterator[LatentState]:
-    """The belief after each imagined step, as :class:`FastImagination` goes, for decoding."""
-    with torch.inference_mode():
-        rssm = model.rssm
-        states, motions = model.ego.roll(state, actions)
-        drive = drive_input(actions, motions, states[..., :1])
-        deter, stoch, memory = latent.deter, latent.stoch, latent.memory
-        for t in range(actions.shape[1]):
-            deter, memory = rssm.transition(deter, rssm.latent.flat(stoch), drive[:, t], memory)
-            stoch = rssm.latent.compact(rssm.dist(rssm.priors[t % len(rssm.priors)](deter)))
-            yield LatentState(deter, stoch, memory)
 
 
 def measure(model: WorldModel, store: Store, windows: int) -> Moments:

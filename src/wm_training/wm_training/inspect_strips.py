@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 import torch
 
+from wm_dynamics.beliefs import beliefs
 from wm_dynamics.bev import pack_bev
 from wm_dynamics.model import WorldModel
 from wm_perception.bev import EGO_ROW, METRES_PER_PX, SIZE_PX
-from wm_training.inspect_moments import Moments, beliefs, ego_windows
-from wm_training.pictures import EGO, TEXT, Video, mask_view
+from wm_perception.bev_picture import mask_tile
+from wm_training.inspect_moments import Moments, ego_windows
+from wm_training.pictures import TEXT, Video
 from wm_training.sampler import CLOSE_M, WindowSampler
 from wm_training.validation import CONTEXT, filter_context
 
@@ -22,7 +24,6 @@ MARGIN, HEADER, SIDE = 4, 22, 104
 IMAGINED = (230, 90, 220)  # BGR of the frame around everything imagined
 PATH = (255, 255, 0)  # of the imagined path; the true one is white
 VIDEO_TILE = 320
-EGO_SIZE_M = (4.5, 1.9)  # as drawn
 SLOWER = 2.0  # videos run at half speed
 
 
@@ -158,17 +159,6 @@ def video(shown: Scenes, row: int, path: Path) -> None:
         ]
         film.add(np.vstack([np.hstack(views), *cameras]))
     film.close()
-
-
-def mask_tile(mask: np.ndarray, size: int) -> np.ndarray:
-    """A mask with the ego vehicle, (size, size, 3) BGR."""
-    view = mask_view(mask, size)
-    pixel = size / SIZE_PX
-    half = np.array([EGO_SIZE_M[1], EGO_SIZE_M[0]]) / METRES_PER_PX / 2  # columns, rows
-    centre = np.array([SIZE_PX / 2, SIZE_PX * EGO_ROW])
-    corners = (np.array([centre - half, centre + half]) * pixel).round().astype(int).tolist()
-    cv2.rectangle(view, corners[0], corners[1], EGO, cv2.FILLED)
-    return view
 
 
 def _draw_path(tile: np.ndarray, path: np.ndarray, colour: tuple[int, int, int]) -> None:

@@ -11,9 +11,10 @@ import torch
 from wm_dynamics.bev import pack_bev
 from wm_dynamics.heads import HEADS, head_values
 from wm_dynamics.model import WorldModel
+from wm_perception.bev_picture import mask_tile
 from wm_training.inspect_metrics import spearman
 from wm_training.inspect_moments import Moments, speeds
-from wm_training.inspect_strips import MARGIN, TILE, colours, mask_tile, picture_tile, write
+from wm_training.inspect_strips import MARGIN, TILE, colours, picture_tile, write
 
 COMPONENTS = 4
 DEVIATIONS = (-3.0, -1.5, 0.0, 1.5, 3.0)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from wm_dynamics.errors import UserError
-from wm_perception import bev
+from wm_perception.bev_picture import mask_view
 from wm_perception.conventions import box_corners
 from wm_perception.frame import LightState, SceneFrame
 from wm_perception.scene import Scene
@@ -26,8 +26,6 @@ MAX_FUTURES = 48
 GRASS, ROAD, LINE, ROUTE = (52, 66, 56), (78, 74, 72), (190, 190, 190), (214, 150, 70)
 CAR, EGO, CHOSEN, TEXT = (64, 150, 240), (110, 210, 110), (255, 240, 120), (235, 235, 235)
 LIGHTS = {LightState.RED: (60, 60, 240), LightState.YELLOW: (40, 210, 250)}
-MASK_COLOURS = ((90, 90, 90), (210, 210, 210), (214, 150, 70), (64, 150, 240), (40, 210, 250),
-                (60, 60, 240))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,14 +111,6 @@ def _draw_futures(canvas, frame: SceneFrame, imagination: Imagination, affine) -
         _polyline(canvas, path, affine, _cost_colour(rank), 1)
     chosen = np.concatenate([start, imagination.futures[imagination.chosen]])
     _polyline(canvas, chosen, affine, CHOSEN, 3)
-
-
-def mask_view(mask: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 3) BGR of a (64, 64) bit mask: what the world model sees."""
-    canvas = np.full((*mask.shape, 3), 24, np.uint8)
-    for channel, colour in zip(bev.planes(mask), MASK_COLOURS, strict=True):
-        canvas[channel > 0] = colour
-    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_NEAREST)
 
 
 def compose(

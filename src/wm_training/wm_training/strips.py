@@ -12,8 +12,8 @@ from wm_dynamics.decoder import drawn_size
 from wm_dynamics.ego import integrate
 from wm_dynamics.model import WorldModel, window_drive
 from wm_dynamics.streams import image_input
+from wm_perception.bev_picture import MASK_COLOURS
 from wm_training.forecast_loss import forecast_logits
-from wm_training.pictures import MASK_COLOURS
 
 BACKGROUND, BLANK = 0.08, 0.25  # grey of an empty mask, and of where there is nothing to show
 GAP = 1  # pixels between pictures, before enlarging
