@@ -12,9 +12,13 @@ from rich.console import Console
 from wm_dynamics.errors import UserError
 from wm_dynamics.export.folder import SIDECAR, open_export
 from wm_dynamics.export.write import Quantise, write_export
+from wm_dynamics.tensorrt_build import Rows, find_tensorrt, is_rtx
+from wm_dynamics.tensorrt_cuda import find_cuda
+from wm_dynamics.tensorrt_engine import write_engine
 from wm_dynamics.weights import read_weights
 from wm_planner.paths import model_path
 
+IMAGINED = ("step.", "step_checked.")  # graphs that a planner's rollouts run
 FOLDER = "export"  # in the model's directory, unless another is asked for
 
 
@@ -34,11 +38,21 @@ class Args:
     moments: int = 64
     # Seed of their choice.
     seed: int = 0
+    # Build TensorRT engines of the imagined steps as well: needs tensorrt (and a GPU) or
+    # tensorrt-rtx (neither GPU nor CUDA).
+    engines: bool = False
+    # Least, usual and most candidates the engines take.
+    rows: tuple[int, int, int] = (1, 128, 1024)
+    # Compute capabilities to build for, such as SM89; only tensorrt-rtx can choose, and builds for
+    # all it knows if none is named.
+    capability: tuple[str, ...] = ()
 
 
 def main(args: Args) -> None:
     """Run the command."""
     model = model_path(args.model)
+    trt = find_tensorrt() if args.engines else None
+    rows = Rows(*args.rows)
     out = args.out or model / FOLDER
     quantise, facts = None, None
     if "int8" in args.precision:
@@ -55,6 +69,15 @@ def main(args: Args) -> None:
         f"{', '.join(export.precisions)}, {size / 1e6:.1f} MB",
         soft_wrap=True,
     )
+    if trt is not None:
+        device = "" if is_rtx(trt) else find_cuda().capability
+        for name in (n for n in export.graphs if n.startswith(IMAGINED)):
+            engine = write_engine(trt, export, name, rows, args.capability, device)
+            Console().print(
+                f"{name}: {engine.module} {engine.version} for {engine.capability}, "
+                f"{len(engine.data) / 1e6:.1f} MB",
+                soft_wrap=True,
+            )
 
 
 def _quantiser(model: Path, args: Args) -> Quantise:
