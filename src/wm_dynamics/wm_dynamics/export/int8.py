@@ -7,8 +7,10 @@ choose classes, where a small error is another future; so do the first and the l
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +77,7 @@ class Quantiser:
             for node in graph.graph.node
             if node.op_type == "MatMul" and node.name.startswith(QUANTISED)
         ]
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, _without_advice():
             source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
             onnx.save(graph, source)
             quantize_static(
@@ -126,6 +128,21 @@ def imagined_feeds(weights: Weights, situations: Situations, seed: int = 0) -> l
         out = dict(zip(outputs, session.run(None, known), strict=True))
         state = {name: out.get(f"next_{name}") for name in state}
     return feeds
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keep quiet about pre-processing, which these graphs are written not to need."""
+    root = logging.getLogger()
+    root.addFilter(_is_no_advice)
+    try:
+        yield
+    finally:
+        root.removeFilter(_is_no_advice)
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    return "pre-processing" not in record.getMessage()
 
 
 class _Reader(CalibrationDataReader):
