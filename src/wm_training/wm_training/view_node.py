@@ -11,6 +11,7 @@ from typing import Literal
 
 import rclpy
 from pydantic import BaseModel, ConfigDict, Field
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from wm_dynamics.errors import UserError
@@ -32,6 +33,7 @@ class ViewConfig(BaseModel):
         role_name: role name of the ego vehicle.
         host, port: where to serve; port 0 takes a free one.
         controls: what the page may do to the simulation: all, time (pause and step), none.
+        foxglove: serve Foxglove's protocol in place of the page.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -40,6 +42,7 @@ class ViewConfig(BaseModel):
     host: str = Field(DEFAULT_HOST, min_length=1)
     port: int = Field(DEFAULT_PORT, ge=0, le=65535)
     controls: Literal["all", "time", "none"] = "all"
+    foxglove: bool = False
 
 
 def main(args: list[str] | None = None, bound: socket.socket | None = None) -> int:
@@ -62,6 +65,9 @@ def main(args: list[str] | None = None, bound: socket.socket | None = None) -> i
     node = create_node("wm_view")
     try:
         config = parameters(node, ViewConfig)
+        if config.foxglove:
+            _serve_foxglove(node, config, stop)
+            return 0
         with bound or listening_socket(config.host, config.port) as place:
             node.get_logger().info(f"live view: {address_of(place)}")
             source = GraphSource(node, config.role_name, config.controls)
@@ -73,6 +79,18 @@ def main(args: list[str] | None = None, bound: socket.socket | None = None) -> i
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _serve_foxglove(node: Node, config: ViewConfig, stop: threading.Event) -> None:
+    from wm_training.view.foxglove_bridge import FoxgloveBridge
+
+    listening_socket(config.host, config.port).close()  # says clearly that a port is in use
+
+    def say(port: int) -> None:
+        print(f"Foxglove: open a connection to ws://{config.host}:{port}", flush=True)
+
+    bridge = FoxgloveBridge(node, config.role_name)
+    bridge.serve(config.host, config.port, stop.is_set, say)
 
 
 if __name__ == "__main__":

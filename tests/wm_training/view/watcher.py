@@ -35,7 +35,7 @@ def running_view(*arguments: object, env: dict[str, str] | None = None) -> Itera
         assert process.stdout is not None
         for line in process.stdout:
             said.append(line)
-            if found := re.search(r"http://\S+", line):
+            if found := re.search(r"(?:http|ws)://\S+", line):
                 yield found[0]
                 break
         assert process.poll() is None, f"the view ended: {''.join(said)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
+from wm_dynamics.errors import UserError
 from wm_perception.topics import DEFAULT_ROLE
 from wm_training.view.bag_index import BagIndex
 from wm_training.view.recorded import BagSource
@@ -39,11 +41,20 @@ class Args:
     controls: Literal["all", "time", "none"] = "all"
     """What the page may do to a running simulation: pause, step and begin routes; only pause and
     step; nothing."""
+    foxglove: bool = False
+    """Serve Foxglove's protocol in place of the page; the layout is config/foxglove.json."""
 
 
 def main(args: Args) -> None:
-    """Serve until Ctrl-C."""
+    """Serve until Ctrl-C.
+
+    Raises:
+        UserError: the port is in use, the recording cannot be shown, or an extra is missing.
+    """
     console = Console()
+    if args.foxglove:
+        _serve_foxglove(args)
+        return
     with listening_socket(args.host, args.port) as bound:
         source = None if args.bag is None else _recording(args, console)
         if args.host not in LOOPBACK:
@@ -56,13 +67,26 @@ def main(args: Args) -> None:
             from wm_training.view_node import main as show_graph
 
             console.print(f"live view: {address_of(bound)}  (Ctrl-C ends it)", highlight=False)
-            role = args.role_name or DEFAULT_ROLE
-            given = {"role_name": f"'{role}'", "controls": args.controls}
-            options = [part for k, v in given.items() for part in ("-p", f"{k}:={v}")]
-            show_graph(["wm_view", "--ros-args", *options], bound)
+            show_graph(_ros_arguments(args, controls=args.controls), bound)
         else:
             console.print(f"recording: {address_of(bound)}  (Ctrl-C ends it)", highlight=False)
             asyncio.run(serve(source, bound, lambda: False))
+
+
+def _ros_arguments(args: Args, **values: object) -> list[str]:
+    given = {"role_name": f"'{args.role_name or DEFAULT_ROLE}'", **values}
+    options = [part for name, value in given.items() for part in ("-p", f"{name}:={value}")]
+    return ["wm_view", "--ros-args", *options]
+
+
+def _serve_foxglove(args: Args) -> None:
+    from wm_training.view_node import main as serve_graph
+
+    if args.bag is not None:
+        raise UserError(f"Foxglove opens recordings itself: open {args.bag} there as a local file")
+    values = {"host": f"'{args.host}'", "port": args.port, "foxglove": "true"}
+    if status := serve_graph(_ros_arguments(args, **values)):
+        sys.exit(status)
 
 
 def _recording(args: Args, console: Console) -> BagSource:

@@ -264,6 +264,8 @@ class Collector:
         before = self._history[-1] if self._history else None
         if before is not None and gate and before[1 + HISTORY.index("gate")] != gate["state"]:
             self._note_gate(now_s, gate)
+        if before is not None and row["doubt"] is not None:
+            self._note_doubt(now_s, state["plan"], before[1 + HISTORY.index("doubt")])
         self._history.append([now_s, *(row.get(name) for name in HISTORY)])
         while now_s - self._history[0][0] > HISTORY_S:
             self._history.popleft()
@@ -272,6 +274,13 @@ class Collector:
         level = {"NOMINAL": 0, "WAITING": 0, "HOLD": 1, "COMFORT_STOP": 1}.get(gate["state"], 2)
         name = gate["state"].replace("_", " ").lower()
         self.note(now_s, f"gate: {name}" + (f", {gate['reason']}" if gate["reason"] else ""), level)
+
+    def _note_doubt(self, now_s: float, plan: dict[str, Any], before: int | None) -> None:
+        level = plan["doubt"]
+        if level != (before or 0):
+            said = ("no doubt any more", "in doubt", "asks to stop")[min(level, 2)]
+            reason = f", {plan['doubt_reason']}" if plan["doubt_reason"] else ""
+            self.note(now_s, f"planner: {said}{reason}", min(level, 2))
 
 
 def _bare_ego(odometry: Any, size_m: tuple[float, float]) -> EgoState:

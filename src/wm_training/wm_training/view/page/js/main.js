@@ -25,6 +25,10 @@ function showLink(link, text) {
 }
 
 function showRate(now) {
+  if (model.about.kind === "bag") {
+    showLink("live", "recording");
+    return;
+  }
   while (arrivals.length && now - arrivals[0] > 2000) arrivals.shift();
   const span = arrivals.length > 1 ? (arrivals[arrivals.length - 1] - arrivals[0]) / 1000 : 0;
   showLink("live", span > 0.3 ? `${Math.round((arrivals.length - 1) / span)} Hz` : "live");

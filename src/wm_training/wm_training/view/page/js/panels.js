@@ -97,7 +97,7 @@ function showCluster(state) {
   $("speed").textContent = Math.abs(Math.round((ego.speed || 0) * 3.6));
   const cap = plan && plan.cap;
   $("cap").hidden = !cap;
-  if (cap) $("cap").textContent = `doubt: at most ${Math.round(cap * 3.6)}`;
+  if (cap) $("cap").textContent = `doubt: ≤ ${Math.round(cap * 3.6)}`;
   const pedal = (ego.throttle || 0) - (ego.brake || 0);
   bar("steer-bar", -(ego.steer || 0)); // left is left
   $("steer").textContent = text(ego.steer, 2);
@@ -123,7 +123,7 @@ function showPlan(state) {
     ["disagreement", text(plan.disagreement, 3)],
     ["feasible", plan.feasible ? "yes" : "no", plan.feasible ? "" : "bad"],
     ["surprise", belief ? `${text(belief.surprise, 1)} nats` : "–"],
-    ["seen", belief ? (belief.stop ? "stop" : belief.imagined ? "imagined" : "yes") : "–",
+    ["frame", belief ? (belief.stop ? "stop" : belief.imagined ? "imagined" : "seen") : "–",
       belief && (belief.stop || belief.imagined) ? "warn" : ""],
   ];
   $("figures").replaceChildren(...rows.map(([name, value, level]) => element("div", {},
@@ -171,10 +171,13 @@ function showEvents(state) {
   const problems = Object.entries(state.problems).map(([key, said]) => ["", 2, `${key}: ${said}`]);
   const rows = [...problems, ...troubled, ...state.events.slice().reverse()].slice(0, 9);
   const level = (number) => ["good", "warn", "bad"][number] || "bad";
-  $("events").replaceChildren(...(rows.length ? rows : [["", 0, "nothing so far"]]).map(
+  if (!rows.length) {
+    $("events").replaceChildren(element("li", {}, "nothing so far"));
+    return;
+  }
+  $("events").replaceChildren(...rows.map(
     ([t, number, said]) => element("li", { "data-level": level(number), title: said },
       element("span", {}, t === "" ? "now" : `${t.toFixed(1)} s`), element("span", {}, said))));
-  if (!rows.length) $("events").firstChild.firstChild.textContent = "";
 }
 
 function showRoute(state) {

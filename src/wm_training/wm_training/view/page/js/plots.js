@@ -45,11 +45,17 @@ function drawPlot(name, plot, end) {
     ctx.lineTo(width, Math.round(y(level)) + 0.5);
     ctx.stroke();
   }
+  ctx.fillStyle = COLOURS.faint;
+  ctx.font = "10px system-ui, sans-serif";
+  ctx.fillText(label(high), 1, 10);
+  ctx.fillText(label(low), 1, height - 3);
   ctx.lineWidth = 1.6;
   ctx.lineJoin = "round";
   for (const { colour, points } of series) trace(ctx, points, x, y, colour);
   now.textContent = reading(plot, series);
 }
+
+const label = (value) => (Math.abs(value) >= 10 ? value.toFixed(0) : String(Number(value.toFixed(1))));
 
 function reading(plot, series) {
   const last = series.map(({ points }) => points[points.length - 1][1]);

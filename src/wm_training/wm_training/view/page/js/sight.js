@@ -5,6 +5,8 @@ import { model } from "./model.js";
 const CHANNELS = [ // bits of the mask in drawing order, as in wm_perception.bev
   [57, 67, 79], [170, 180, 192], [74, 134, 200], [240, 153, 74], [168, 107, 58], [242, 106, 99],
 ];
+const EGO = { column: 32, row: 50 };
+const NOTHING = [10, 13, 17];
 const ORDER = [0, 1, 2, 4, 3, 5]; // later ones are on top
 
 export function drawBev(canvas) {
@@ -15,11 +17,14 @@ export function drawBev(canvas) {
   }
   const picture = ctx.createImageData(canvas.width, canvas.height);
   for (let i = 0; i < model.bev.length; i += 1) {
-    let colour = [13, 17, 22];
+    let colour = NOTHING;
     for (const bit of ORDER) if (model.bev[i] & (1 << bit)) colour = CHANNELS[bit];
     picture.data.set([...colour, 255], 4 * i);
   }
   ctx.putImageData(picture, 0, 0);
+  ctx.strokeStyle = "#eef4fa"; // where the ego is; the model is not shown that
+  ctx.lineWidth = 1;
+  ctx.strokeRect(EGO.column - 1.5, EGO.row - 3, 3, 6);
 }
 
 let decoding = false;

@@ -83,15 +83,17 @@ function drawTrail(ctx, ego) {
     .filter(([x, y, t]) => t > from && t < model.state.t && x !== null && y !== null);
   points.push([ego.x, ego.y, model.state.t]);
   ctx.lineWidth = 0.3;
+  ctx.lineCap = "butt";
   for (let i = 1; i < points.length; i += 1) {
     if (Math.hypot(points[i][0] - points[i - 1][0], points[i][1] - points[i - 1][1]) > 8) continue;
     ctx.strokeStyle = `rgba(205,214,224,${0.65 * (points[i][2] - from) / TRAIL_S})`;
     line(ctx, [points[i - 1], points[i]]);
   }
+  ctx.lineCap = "round";
 }
 
-/** Whether the futures belong to this moment; a planner that stopped leaves none standing. */
-function fresh_futures() {
+/** The futures of this moment; of a planner that stopped, none are left standing. */
+function standing() {
   const age = model.state.age.imagined_rollouts;
   return model.futures && age !== undefined && (age < 1 || model.state.paused) ? model.futures : null;
 }
@@ -107,7 +109,7 @@ function path(ctx, ego, xy, from, to) {
 }
 
 function drawFan(ctx, ego) {
-  const futures = fresh_futures();
+  const futures = standing();
   if (!futures) return;
   ctx.lineWidth = 0.13;
   futures.fan.forEach((xy, i) => { // dearest first
@@ -119,7 +121,7 @@ function drawFan(ctx, ego) {
 
 /** The chosen plan; what of it does not count, because the model does not trust it, is dashed. */
 function drawPlan(ctx, ego, scale) {
-  const futures = fresh_futures();
+  const futures = standing();
   if (!futures) return;
   const trusted = model.state.plan && model.state.plan.trusted_s;
   const steps = trusted && futures.dt
