@@ -5,6 +5,7 @@
 # make faults  every row of the fault matrix; writes runs/faults.json and docs/fault_matrix.md
 # make coverage  line coverage of the safety gate, which must be complete
 # make mutants   does any test notice small mistakes in the safety gate? (20 minutes of CPU time)
+# make docs    the documentation as a site, in build/site
 # make clean   remove builds and caches; the environment and runs stay
 
 PYTHON ?= python3
@@ -31,7 +32,7 @@ ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 endif
 
-.PHONY: setup drive test lint slow faults coverage mutants clean
+.PHONY: setup drive test lint slow faults coverage mutants docs clean
 setup: $(STAMP)
 
 $(BIN)/python:
@@ -70,6 +71,9 @@ coverage: setup
 
 mutants: setup
 	$(BIN)/python tests/tools/gate_mutants.py --json runs/mutants.json
+
+docs: setup
+	$(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf build dist install log *.egg-info src/*/*.egg-info src/*/build
