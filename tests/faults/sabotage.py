@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from wm_dynamics import backend
+from wm_dynamics import backend, backend_cpp
 from wm_perception import filter as latent_filter
 
 ORDERS = Path(os.environ["WM_SABOTAGE"])
@@ -99,9 +99,9 @@ def sabotage_planner(saboteur: Saboteur) -> None:
         return wrapped
 
     planner_node.read_latent = read_latent
-    for name in ("imagine", "imagine_members"):
-        imagine = getattr(backend.TorchBackend, name)
-        setattr(backend.TorchBackend, name, spoilt(imagine, slows=name == "imagine"))
+    for engine in (backend.TorchBackend, backend_cpp.CppBackend):
+        for name in ("imagine", "imagine_members"):
+            setattr(engine, name, spoilt(vars(engine)[name], slows=name == "imagine"))
 
 
 def main() -> None:

@@ -65,7 +65,15 @@ class Imagined:
 
 
 class TorchBackend:
-    """A :class:`~wm_dynamics.model.WorldModel` (or an imaginer like it) behind numpy arrays."""
+    """A :class:`~wm_dynamics.model.WorldModel` (or an imaginer like it) behind numpy arrays.
+
+    Attributes:
+        name: of what imagines, for people.
+        notice: why it is not what was asked for; empty when it is.
+    """
+
+    name = "torch"
+    notice = ""
 
     def __init__(self, model):
         self.model = model

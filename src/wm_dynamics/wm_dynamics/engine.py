@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Literal
 
 import numpy as np
 
 from wm_dynamics.engine_image import engine_image
 from wm_dynamics.errors import UserError
 from wm_dynamics.reference import Futures
+from wm_dynamics.runtime_names import Precision
 from wm_dynamics.scales import checked_steps
 from wm_dynamics.weights import Weights
-
-Precision = Literal["fp32", "bf16"]
 
 
 def extension() -> ModuleType:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wm_dynamics.backend import TorchBackend
+from wm_dynamics.backends import make_backend_of
 from wm_dynamics.behavior_checkpoint import FOLDER, load_behavior
 from wm_dynamics.blind import BlindImaginer
 from wm_dynamics.model import WorldModel
@@ -27,11 +28,28 @@ from wm_planner.planner_config import PlannerConfig
 from wm_planner.proposals import Actor
 
 
-def make_backend(driver: str, model: WorldModel) -> TorchBackend:
-    """Who imagines: the model ("planner"), its "blind" half, or its shape "untrained"."""
+def make_backend(
+    driver: str,
+    model: WorldModel,
+    config: PlannerConfig | None = None,
+    threads: int = 1,
+    folder: Path | None = None,
+) -> TorchBackend:
+    """Who imagines: the model ("planner"), its "blind" half, or its shape "untrained".
+
+    Args:
+        driver: one of the drivers that need a model.
+        model: the model.
+        config: says what runs it.
+        threads: of what runs it.
+        folder: of the model, where its export is.
+    """
+    if driver == "blind":  # imagines next to nothing
+        return TorchBackend(BlindImaginer(model))
     if driver == "untrained":
-        return TorchBackend(WorldModel.untrained(model.config, seed=0))
-    return TorchBackend(BlindImaginer(model) if driver == "blind" else model)
+        model, folder = WorldModel.untrained(model.config, seed=0), None
+    c = config or PlannerConfig()
+    return make_backend_of(model, c.backend, c.precision, threads, folder)
 
 
 def make_planner(

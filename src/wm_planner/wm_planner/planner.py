@@ -30,7 +30,7 @@ from wm_planner.splines import Spline
 
 OPTIMISERS: dict[str, type[Optimiser]] = {"icem": Icem, "mppi": Mppi}
 # What the search is built around; all else may change from one frame to the next.
-FIXED = ("optimiser", "horizon", "knots", "frame_dt", "seed")
+FIXED = ("optimiser", "horizon", "knots", "backend", "precision", "frame_dt", "seed")
 
 
 class Planner:

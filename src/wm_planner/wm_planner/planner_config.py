@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from wm_dynamics.runtime_names import BackendName, Precision
+
 
 class CostWeights(BaseModel):
     """Weights of the cost terms, see :mod:`wm_planner.terms`. Zero switches a term off."""
@@ -113,6 +115,14 @@ class PlannerConfig(BaseModel):
     )
     hazards: Literal["imagined", "perceived"] = Field(
         "imagined", description="perceived: others as seen now, at constant speed; a baseline"
+    )
+    backend: BackendName = Field(
+        "auto",
+        description="who imagines: auto and cpp are the C++ engine, onnxruntime an export, torch "
+        "the training code; what cannot run is replaced, and said",
+    )
+    precision: Precision = Field(
+        "fp32", description="of the large products; others are faster, not better: docs/runtime.md"
     )
     frame_dt: float = Field(0.1, gt=0, description="s between frames; the plan is shifted by it")
     cruise_mps: float = Field(8.3, gt=0)

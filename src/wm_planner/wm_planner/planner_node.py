@@ -40,7 +40,8 @@ from wm_planner.planner_messages import (
     statistics_message,
 )
 
-LOADED = ("model", "driver", "role_name", "threads")  # what was built with them stays
+# What was built with them stays.
+LOADED = ("model", "driver", "role_name", "threads", "backend", "precision")
 KINDS = (
     "refused",
     "deadline",
@@ -69,7 +70,7 @@ class PlannerNode:
         folder = model_path(config.model)
         model = load_checkpoint(folder)
         self._measured = model.metadata.get("metrics", {})
-        self._backend = make_backend(config.driver, model)
+        self._backend = make_backend(config.driver, model, config, config.threads, folder)
         self._planner = make_planner(config.driver, self._backend, folder, config)
         self._fallback = Fallback(config.frame_dt / self._backend.dt)
         self._warm_up()
@@ -90,7 +91,8 @@ class PlannerNode:
         self._shown = dict.fromkeys(SHOWN, 0)  # how many of each were built
         subscription(self.node, "latent", role, self._on_latent)
         self.node.get_logger().info(
-            f"driver {config.driver}, model {config.model} ({self._backend.hash}), ready"
+            f"driver {config.driver}, model {config.model} ({self._backend.hash}), "
+            f"imagined by {self._backend.name}, ready"
         )
 
     def activate(self) -> None:
@@ -228,6 +230,10 @@ class PlannerNode:
         """What went wrong with latents and plans."""
         errors = [self._refused_because] if self._refused_because else []
         self._host.diagnostics.add("planner", errors, self._problems, self._texts)
+        engine, notice = self._backend.name, self._backend.notice
+        self._host.diagnostics.add(
+            "engine", [], {"fallback": int(bool(notice))}, {"fallback": notice}, {"engine": engine}
+        )
         self._host.diagnostics.add("shown", [], values=self._shown)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -130,7 +131,9 @@ def _planner(
 
     world = load_checkpoint(path)
     camera = None if name == "blind" else camera_stream(world.config)
-    backend = make_backend(name, world)
+    backend = make_backend(name, world, config, folder=path)
+    if backend.notice:
+        logging.getLogger(__name__).warning(backend.notice)
     planner = make_planner(name, backend, path, config)
     return PlannerDriver(
         backend, config, camera=camera, planner=planner, view=view, guarded=guarded

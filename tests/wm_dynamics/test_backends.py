@@ -1,0 +1,133 @@
+"""Which runtime imagines, and what happens when it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from wm_dynamics import backend_cpp
+from wm_dynamics.backend import TorchBackend
+from wm_dynamics.backend_cpp import CppBackend
+from wm_dynamics.backends import make_backend_of
+from wm_dynamics.checkpoint import load_checkpoint, save_checkpoint
+from wm_dynamics.config import SIZES
+from wm_dynamics.engine import Engine, instruction_sets
+from wm_dynamics.errors import UserError
+from wm_dynamics.export.write import write_export
+from wm_dynamics.imagine import FastImagination
+from wm_dynamics.model import WorldModel
+from wm_dynamics.runtime_names import EXPORT_FOLDER
+
+SHIPPED = Path(__file__).parents[2] / "models" / "driving-bev"
+STATE = np.array([0.5, 0.02, 0.0, 0.1, 0.0], np.float32)
+needs_engine = pytest.mark.skipif(not instruction_sets(), reason="built without a compiler")
+
+
+def actions(n: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, (n, 15, 2)).astype(np.float32)
+
+
+@needs_engine
+def test_the_engine_is_a_torch_backend_that_imagines_the_same():
+    model = load_checkpoint(SHIPPED)
+    engine, exact = make_backend_of(model), TorchBackend(model)
+    model._fast = FastImagination(model, torch.float32)
+    assert isinstance(engine, CppBackend) and not engine.notice
+    assert engine.name.startswith("cpp (") and "fp32, 1 threads" in engine.name
+    latent = engine.initial()
+    for ours, theirs in (
+        (engine.imagine(latent, STATE, actions(9)), exact.imagine(latent, STATE, actions(9))),
+        (
+            engine.imagine_members(latent, STATE, actions(4)),
+            exact.imagine_members(latent, STATE, actions(4)),
+        ),
+    ):
+        for name in ("path", "speed", "disagreement", "spreads"):
+            found, wanted = getattr(ours, name), getattr(theirs, name)
+            np.testing.assert_allclose(found, wanted, atol=1e-4, rtol=1e-4, err_msg=name)
+        assert ours.heads.keys() == theirs.heads.keys()
+        for name, values in ours.heads.items():
+            np.testing.assert_allclose(
+                values, theirs.heads[name], atol=1e-4, rtol=1e-4, err_msg=name
+            )
+        assert ours.end is not None and theirs.end is not None
+        torch.testing.assert_close(
+            ours.end.latent.deter, theirs.end.latent.deter, atol=1e-4, rtol=1e-4
+        )
+        assert torch.equal(ours.end.latent.stoch, theirs.end.latent.stoch)
+    seen, wanted = engine.perceive(latent), exact.perceive(latent)
+    assert seen == pytest.approx(wanted, abs=1e-4)
+
+
+def test_torch_can_be_asked_for():
+    backend = make_backend_of(WorldModel.untrained(SIZES["tiny"]), "torch")
+    assert type(backend) is TorchBackend and backend.name == "torch" and not backend.notice
+
+
+@needs_engine
+def test_a_model_the_engine_has_no_core_for_falls_back_and_says_so():
+    config = SIZES["tiny"].model_copy(update={"core": "transformer"})
+    backend = make_backend_of(WorldModel.untrained(config), "cpp")
+    assert type(backend) is TorchBackend
+    assert "imagined by torch" in backend.notice and "transformer" in backend.notice
+
+
+def test_without_the_extension_torch_imagines_and_says_so(monkeypatch):
+    def missing():
+        raise UserError("the C++ engine was not built")
+
+    monkeypatch.setattr("wm_dynamics.engine.extension", missing)
+    assert instruction_sets() == []
+    backend = make_backend_of(WorldModel.untrained(SIZES["tiny"]))
+    assert backend.name == "torch" and "not built" in backend.notice
+    assert backend.imagine(backend.initial(), STATE, actions(2)).path.shape == (2, 15, 3)
+
+
+@needs_engine
+@pytest.mark.parametrize("spoilt", ["path", "heads", "deter"])
+def test_an_engine_whose_numbers_are_wrong_is_not_used(monkeypatch, spoilt):
+    right = Engine.imagine
+
+    def wrong(self, *given):
+        futures = right(self, *given)
+        return replace(futures, **{spoilt: getattr(futures, spoilt) + 0.01})
+
+    monkeypatch.setattr(backend_cpp.Engine, "imagine", wrong)
+    backend = make_backend_of(WorldModel.untrained(SIZES["tiny"]))
+    assert backend.name == "torch" and f"self-test: {spoilt}" in backend.notice
+
+
+def test_an_export_is_run_by_onnxruntime(tmp_path):
+    path = tmp_path / "model"
+    save_checkpoint(WorldModel.untrained(SIZES["tiny"], seed=2), path)
+    write_export(path, path / EXPORT_FOLDER)
+    model = load_checkpoint(path)
+    backend = make_backend_of(model, "onnxruntime", folder=path)
+    assert backend.name.startswith("onnxruntime") and not backend.notice
+    model._fast = FastImagination(model, torch.float32)
+    latent = backend.initial()
+    for ask in ("imagine", "imagine_members"):
+        found = getattr(backend, ask)(latent, STATE, actions(4))
+        wanted = getattr(TorchBackend(model), ask)(latent, STATE, actions(4))
+        np.testing.assert_allclose(found.path, wanted.path, atol=1e-4)
+        np.testing.assert_allclose(
+            found.heads["collision"], wanted.heads["collision"], atol=1e-4, rtol=1e-4
+        )
+
+
+@needs_engine
+@pytest.mark.parametrize("name, says", [("onnxruntime", "no export"), ("tensorrt", "TensorRT")])
+def test_without_what_was_asked_for_the_engine_imagines_and_says_so(tmp_path, name, says):
+    backend = make_backend_of(WorldModel.untrained(SIZES["tiny"]), name, folder=tmp_path)
+    assert backend.name.startswith("cpp") and says in backend.notice
+    assert backend.notice.startswith("imagined by cpp")
+
+
+@needs_engine
+def test_a_precision_the_engine_has_not_is_refused_and_said():
+    backend = make_backend_of(WorldModel.untrained(SIZES["tiny"]), precision="int8")
+    assert "fp32" in backend.name and "unknown precision int8" in backend.notice
