@@ -20,6 +20,7 @@ import pytest
 import rclpy
 from bridge_process import running_bridge
 from browser import browser
+from sensor_msgs.msg import Image
 from watcher import PATIENCE_S, Watch, running_view
 
 from wm_msgs.msg import ImaginedRollouts, PlanStatistics, SafetyRule, SafetyState
@@ -184,6 +185,24 @@ def settled(watch: Watch, updates: int = 10) -> float:
     return seen[-1]
 
 
+def test_what_the_model_expects_is_drawn_only_for_who_asks(graph, node):
+    pictures = publisher(node, "imagined_bev", ROLE)
+    message = Image(height=2, width=3, encoding="bgr8", step=9, data=bytes(range(18)))
+
+    def drawn(watch: Watch) -> bool:
+        pictures.publish(message)
+        return bool(watch.parts["imagined"])
+
+    with Watch(graph) as watch:
+        watch.until(lambda w: w.state["ego"])
+        assert pictures.get_subscription_count() == 0
+        assert watch.ask(do="expect", on=True) == {"done": "expect"}
+        watch.until(drawn)
+        assert watch.abouts["imagined"]["size"] == [3, 2]
+        watch.ask(do="expect", on=False)
+        until(lambda: not pictures.get_subscription_count(), "still drawn")
+
+
 def test_two_watch_and_one_that_stops_reading_slows_nobody(graph):
     with Watch(graph) as one, Watch(graph) as two, Watch(graph, confirms=False) as deaf:
         for _ in range(CREDIT):
@@ -213,7 +232,8 @@ def test_it_works_in_a_browser(graph, tmp_path):
         page.wait("document.body.dataset.link === 'live'")
         page.wait("document.querySelector('#where').textContent.includes('tiny')")
         page.wait("!document.querySelector('#cluster').hidden")
-        assert page.value("document.querySelector('#plan-empty').textContent").startswith("waiting")
+        empty = page.value("document.querySelector('#plan-empty').textContent")
+        assert "/wm/plan_statistics" in empty, "it says what it waits for"
         page.value("document.querySelector('#pause').click()")
         page.wait("document.querySelector('#mode-name').textContent === 'paused'")
         page.value("document.querySelector('#pause').click()")

@@ -36,6 +36,8 @@ STATIC = ("world_info", "map", "traffic_lights_info", "traffic_lights_status", "
 MOVING = ("status", "speedometer", "vehicle_status", "objects", "latent", "control_proposal",
           "plan_statistics", "imagined_rollouts", "safety_state", "image", "odometry")  # fmt: skip
 EVENT_KEYS = ("collision", "diagnostics")
+# Pictures that the model draws only for whoever asks, and the parts that show them.
+EXPECTED = {"imagined_bev": "imagined", "surprise_map": "unexpected"}
 KEYS = (*STATIC, *MOVING, *EVENT_KEYS)
 # Columns of the plots, after the time.
 HISTORY = ("speed", "steer", "throttle", "brake", "surprise", "novelty", "doubt", "gate", "x", "y")
@@ -99,7 +101,9 @@ class Collector:
         elif key == "collision":
             self._note_contact(message)
         elif key == "image":
-            self._show_camera(message)
+            self._show_picture("camera", message)
+        elif key in EXPECTED:
+            self._show_picture(EXPECTED[key], message)
         elif key == "imagined_rollouts":
             paths, about = compact.futures(message)
             self.parts.put("futures", paths.astype("<f4").tobytes(), about)
@@ -138,7 +142,7 @@ class Collector:
             self._messages.pop(key, None)
             self._heard.pop(key, None)
             self._problems.pop(key, None)
-        for name in ("camera", "futures", "bev"):
+        for name in ("camera", "futures", "bev", *EXPECTED.values()):
             self.parts.put(name, b"")
         self._nodes.clear()
         self._events.clear()
@@ -242,7 +246,7 @@ class Collector:
                 "reason": proposal.reason,
             }
 
-    def _show_camera(self, message: Any) -> None:
+    def _show_picture(self, name: str, message: Any) -> None:
         picture = messages.rgb_image(message)
         height, width = picture.shape[:2]
         if width > CAMERA_WIDTH:
@@ -250,7 +254,7 @@ class Collector:
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
         _, jpeg = cv2.imencode(".jpg", picture[..., ::-1], quality)
-        self.parts.put("camera", jpeg.tobytes(), {"size": [width, height]})
+        self.parts.put(name, jpeg.tobytes(), {"size": [width, height]})
 
     def _remember(self, state: dict[str, Any]) -> None:
         """Add a row to the past, once per frame."""

@@ -18,7 +18,7 @@ from rclpy.node import Node
 
 from wm_perception.topics import DEFAULT_ROLE, Topic, topic
 from wm_training.object_decoder import decode_objects
-from wm_training.view.collector import EVENT_KEYS, MOVING, STATIC, Collector
+from wm_training.view.collector import EVENT_KEYS, EXPECTED, MOVING, STATIC, Collector
 from wm_training.view.graph_controls import CONTROLS, GraphControls
 
 EVENT_DEPTH = 50
@@ -49,6 +49,7 @@ class GraphSource:
         self._controls = GraphControls(node, role, controls)
         self._subscriptions: dict[str, Any] = {}
         self._looked_s = 0.0
+        self._expects = False  # somebody asked for the pictures of what the model expects
         self._say_who()
 
     def poll(self) -> None:
@@ -69,7 +70,7 @@ class GraphSource:
         self.collector.update(now_s)
 
     def _listen(self) -> None:
-        for key in (*STATIC, *EVENT_KEYS, *MOVING):
+        for key in (*STATIC, *EVENT_KEYS, *MOVING, *(EXPECTED if self._expects else ())):
             entry = topic(key)
             if key in EVENT_KEYS:
                 entry = replace(entry, depth=EVENT_DEPTH)
@@ -103,6 +104,7 @@ class GraphSource:
                 "role": self._role,
                 "can": self._controls.offered(),
                 "episode": self._controls.episode,
+                "expects": self._expects,
             },
         )
 
@@ -117,7 +119,17 @@ class GraphSource:
         self.collector.put_history()
 
     def control(self, request: Mapping[str, Any]) -> str:
-        """Pause, play, step, or begin another route; see :class:`GraphControls`."""
+        """Pause, play, step, or begin another route; see :class:`GraphControls`.
+
+        ``{"do": "expect", "on": true}`` has the model draw what it expects, which costs time.
+        """
+        if request.get("do") == "expect":
+            self._expects = bool(request.get("on"))
+            self.rest()  # the next poll subscribes anew
+            for name in EXPECTED.values():
+                self.parts.put(name, b"")
+            self._say_who()
+            return "expect"
         return self._controls.do(request)
 
     def close(self) -> None:

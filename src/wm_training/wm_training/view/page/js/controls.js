@@ -16,6 +16,7 @@ export function wireControls(send) {
   $("pause").onclick = $("play").onclick = toggle;
   $("step").onclick = step;
   $("pace").onchange = () => send({ do: "pace", pace: Number($("pace").value) });
+  $("expect").onclick = () => send({ do: "expect", on: !model.about.expects });
   $("again").onclick = openEpisode;
   $("episode").onclose = () => {
     if ($("episode").returnValue !== "start") return;
@@ -51,6 +52,12 @@ export function showControls() {
   $("pause").toggleAttribute("data-paused", Boolean(still));
   $("pause").querySelector("span").textContent = still ? "Go on" : "Pause";
   $("timeline").hidden = kind !== "bag";
+  $("expect").hidden = kind === "bag";
+  $("expect").setAttribute("aria-pressed", String(Boolean(model.about.expects)));
+  $("expected").hidden = !model.about.expects;
+  for (const name of ["imagined", "unexpected"]) {
+    $(`${name}-empty`).hidden = Boolean(model[name] && model[name].data.byteLength);
+  }
 }
 
 let hiding = null;

@@ -5,7 +5,7 @@ import { connect } from "./link.js";
 import { model, take } from "./model.js";
 import { showPanels } from "./panels.js";
 import { drawPlots } from "./plots.js";
-import { cameraIsDrawn, drawBev, drawCamera } from "./sight.js";
+import { drawBev, drawPicture, isDrawn } from "./sight.js";
 import { drawTimeline, wireTimeline } from "./timeline.js";
 import { drawTop } from "./topview.js";
 
@@ -47,7 +47,7 @@ const send = connect({
   },
   said(answer) {
     if (answer.refused) toast(answer.refused, "bad");
-    else if (answer.done && !["play", "pause", "step"].includes(answer.done)) toast(answer.done, "good");
+    else if (answer.done && !["play", "pause", "step", "expect"].includes(answer.done)) toast(answer.done, "good");
   },
   parts(parts) {
     const now = performance.now();
@@ -57,7 +57,9 @@ const send = connect({
       showRate(now);
     }
     if (names.includes("bev")) drawBev($("bev"));
-    if (names.includes("camera")) drawCamera($("camera"));
+    for (const name of ["camera", "imagined", "unexpected"]) {
+      if (names.includes(name)) drawPicture($(name), () => model[name]);
+    }
     showControls();
     showPanels(now);
     drawPlots();
@@ -68,7 +70,7 @@ const send = connect({
 });
 
 // For tests, and for whoever looks with the browser's own tools.
-window.view = { model, send, settled: () => Boolean(model.state) && cameraIsDrawn() };
+window.view = { model, send, settled: () => Boolean(model.state) && isDrawn($("camera"), model.camera) };
 
 wireControls(send);
 wireTimeline(send);

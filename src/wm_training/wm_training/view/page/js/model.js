@@ -9,7 +9,8 @@ export const model = {
   before: null, // the one before it
   arrived: 0, // ms, of the newest
   interval: 100, // ms between two, smoothed
-  town: null, route: null, futures: null, bev: null, camera: null, bag: null,
+  town: null, route: null, futures: null, bev: null, bag: null,
+  camera: null, imagined: null, unexpected: null,
   past: { columns: [], rows: [] },
 };
 
@@ -22,7 +23,9 @@ export function take(parts, now) {
   if (parts.history) model.past = parts.history.data;
   if (parts.futures) model.futures = futures(parts.futures);
   if (parts.bev) model.bev = parts.bev.data.byteLength ? new Uint8Array(parts.bev.data) : null;
-  if (parts.camera) model.camera = parts.camera;
+  for (const name of ["camera", "imagined", "unexpected"]) {
+    if (parts[name]) model[name] = parts[name];
+  }
   if (parts.state) takeState(parts.state.data, now);
   return Object.keys(parts);
 }

@@ -1,4 +1,4 @@
-// The front camera, and the masks the model is given.
+// The masks the model is given, and pictures: the front camera, what the model expects.
 
 import { model } from "./model.js";
 
@@ -27,31 +27,32 @@ export function drawBev(canvas) {
   ctx.strokeRect(EGO.column - 1.5, EGO.row - 3, 3, 6);
 }
 
-let decoding = false;
-let drawn = null;
+const shown = new Map(); // canvas -> {part: on the screen, busy: one is being decoded}
 
-/** Whether the newest picture is on the screen. */
-export const cameraIsDrawn = () => !model.camera || drawn === model.camera;
+/** Whether a picture is on the screen, if there is one. */
+export const isDrawn = (canvas, part) => !part || (shown.get(canvas) || {}).part === part;
 
-/** Draws the newest picture; while one is being decoded, newer ones wait, and only the last counts. */
-export async function drawCamera(canvas) {
-  const part = model.camera;
-  if (!part || decoding) return;
+/** Draws a picture; while one is being decoded, newer ones wait, and only the last counts. */
+export async function drawPicture(canvas, newest) {
+  const state = shown.get(canvas) || { part: null, busy: false };
+  shown.set(canvas, state);
+  const part = newest();
+  if (!part || state.busy) return;
   if (!part.data.byteLength) {
     canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
-    drawn = part;
+    state.part = part;
     return;
   }
-  decoding = true;
+  state.busy = true;
   try {
     const picture = await createImageBitmap(new Blob([part.data], { type: "image/jpeg" }));
     canvas.width = picture.width;
     canvas.height = picture.height;
     canvas.getContext("2d").drawImage(picture, 0, 0);
     picture.close();
-    drawn = part;
+    state.part = part;
   } finally {
-    decoding = false;
+    state.busy = false;
   }
-  if (model.camera !== part) drawCamera(canvas);
+  if (newest() !== part) drawPicture(canvas, newest);
 }
