@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,12 @@ def whole(model_dir, tmp_path_factory) -> Path:
 def folder(whole, tmp_path) -> Path:
     """A copy to spoil."""
     return Path(shutil.copytree(whole, tmp_path / "export"))
+
+
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def altered(folder: Path, **changes: object) -> Path:
@@ -145,6 +152,7 @@ def test_a_folder_is_replaced_whole_or_not_at_all(model_dir, tmp_path, monkeypat
             write_export(model_dir, out)
     assert (out / SIDECAR).read_bytes() == before and list(tmp_path.iterdir()) == [out]
     write_export(model_dir, out)
+    assert {file.stat().st_mode & 0o777 for file in out.iterdir()} == {0o666 & ~umask()}
     assert open_export(out).precisions == ("fp32",) and list(tmp_path.iterdir()) == [out]
     other = tmp_path / "photos"
     other.mkdir()

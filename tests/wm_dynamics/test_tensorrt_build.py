@@ -30,6 +30,7 @@ from wm_dynamics.tensorrt_build import (
 )
 from wm_dynamics.tensorrt_engine import read_engine, write_engine
 from wm_dynamics.weights import read_weights
+from wm_training.commands import export as command
 
 SHIPPED = Path(__file__).parents[2] / "models" / "driving-bev"
 ROWS = Rows(1, 16, 64)
@@ -177,7 +178,7 @@ def test_an_engine_is_read_again_only_where_it_fits(export, tmp_path):
         ({"format": 0}, "has format 0"),
         ({"onnx_sha256": "0"}, "from another graph"),
         ({"weights_sha256": "0"}, "from other weights"),
-        ({"module": "tensorrt_rtx"}, "other bindings"),
+        ({"module": "tensorrt_rtx"}, "with another TensorRT"),
         ({"rows": {}, "inputs": 1}, "cannot be read"),
     ):
         sidecar.write_text(json.dumps(facts | changes))
@@ -226,3 +227,19 @@ def test_tensorrt_rtx_builds_engines_without_a_gpu(rtx, export, tmp_path):
     assert len(write_engine(rtx, mine, "step_checked.int8", ROWS).data) > 100_000
     with pytest.raises(UserError, match="cannot be asked for SM10"):
         write_engine(rtx, mine, "step.fp16", ROWS, ("SM10",))
+
+
+def test_the_command_builds_engines_where_tensorrt_is(rtx, tmp_path, monkeypatch):
+    monkeypatch.setattr("wm_dynamics.tensorrt_build.MODULES", (rtx.__name__,))
+    out = tmp_path / "export"
+    command.main(command.Args(SHIPPED, out, ("fp16",), engines=True, rows=(1, 8, 16)))
+    for name in ("step.fp16", "step_checked.fp16"):
+        engine = read_engine(rtx, open_export(out), name, "12.0")
+        assert engine.rows == Rows(1, 8, 16) and engine.module == "tensorrt_rtx"
+
+
+def test_the_command_says_so_where_it_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("wm_dynamics.tensorrt_build.MODULES", ("no_such_module",))
+    with pytest.raises(UserError, match="no TensorRT here"):
+        command.main(command.Args(SHIPPED, tmp_path / "export", engines=True))
+    assert not list(tmp_path.iterdir())

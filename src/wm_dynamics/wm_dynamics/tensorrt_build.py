@@ -89,9 +89,14 @@ def find_tensorrt(name: str = "") -> Any:
     )
 
 
+def product(trt: Any) -> str:
+    """Which one it is, tensorrt or tensorrt_rtx, by whichever name the bindings were imported."""
+    return str(trt.__name__).removesuffix("_bindings")
+
+
 def is_rtx(trt: Any) -> bool:
     """Whether the bindings are of TensorRT-RTX, which builds without a GPU."""
-    return "rtx" in trt.__name__
+    return product(trt) == "tensorrt_rtx"
 
 
 def check_version(trt: Any) -> None:

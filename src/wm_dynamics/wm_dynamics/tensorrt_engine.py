@@ -17,7 +17,7 @@ from typing import Any
 from wm_dynamics.artefact_files import write_text
 from wm_dynamics.errors import UserError
 from wm_dynamics.export.folder import Export, Port
-from wm_dynamics.tensorrt_build import Rows, build, is_rtx, parse
+from wm_dynamics.tensorrt_build import Rows, build, is_rtx, parse, product
 
 FOLDER = "engines"
 FORMAT = 1
@@ -30,7 +30,7 @@ class Engine:
 
     Attributes:
         graph: name of the graph it was built from.
-        module, version: of the bindings that built it.
+        module, version: of what built it, see ``tensorrt_build.product``.
         capability: of the GPU, "8.9"; the names asked for of TensorRT-RTX; or "portable".
         rows: candidates it takes.
         inputs, outputs: its tensors.
@@ -74,7 +74,7 @@ def write_engine(
     data = build(trt, made, rows, capabilities)
     capability = (",".join(capabilities) or PORTABLE) if is_rtx(trt) else device
     engine = Engine(
-        name, trt.__name__, trt.__version__, capability, rows, made.inputs, made.outputs, data
+        name, product(trt), trt.__version__, capability, rows, made.inputs, made.outputs, data
     )
     folder = export.path / FOLDER
     folder.mkdir(exist_ok=True)
@@ -121,7 +121,7 @@ def read_engine(trt: Any, export: Export, name: str, device: str) -> Engine:
             "data": hashlib.sha256(data).hexdigest(),
             "onnx_sha256": export.graphs[name].sha256,
             "weights_sha256": export.facts["weights_sha256"],
-            "module": trt.__name__,
+            "module": product(trt),
             "version": trt.__version__,
         }
         _refuse_others(sidecar, facts, wanted, again)
@@ -131,7 +131,7 @@ def read_engine(trt: Any, export: Export, name: str, device: str) -> Engine:
     if capability != PORTABLE and device not in map(_as_number, capability.split(",")):
         raise UserError(f"{file} was built for {capability}, this GPU has {device}; {again}")
     return Engine(
-        name, trt.__name__, trt.__version__, capability, rows, ports["inputs"], ports["outputs"],
+        name, product(trt), trt.__version__, capability, rows, ports["inputs"], ports["outputs"],
         data,
     )  # fmt: skip
 
@@ -143,7 +143,7 @@ def _refuse_others(
         "data": "of another engine file",
         "onnx_sha256": "built from another graph",
         "weights_sha256": "built from other weights",
-        "module": "built with other bindings",
+        "module": "built with another TensorRT",
         "version": "built with another version",
     }
     for key, value in wanted.items():

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import helper
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from wm_dynamics.artefact_files import WEIGHTS, file_sha256
 from wm_dynamics.errors import UserError
@@ -81,7 +81,7 @@ def write_export(
                     graph = make_graph(name, weights, precision)
                 key = f"{name}.{precision}"
                 entries[key] = _write(draft / f"{key}.onnx", graph, precision)
-        save_file(initial_belief(weights), draft / INITIAL)
+        (draft / INITIAL).write_bytes(save(initial_belief(weights)))
         facts = {
             "format": FORMAT,
             "code_version": code_version(),
