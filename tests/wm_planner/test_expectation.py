@@ -66,6 +66,9 @@ def test_the_unexpected_has_a_sign():
     appeared, missing = unexpected(expected, seen)
     assert appeared[0, 0] == 1.0 and appeared.sum() == 1.0
     assert missing[8, 8] == 0.75 and missing.sum() == 0.75
+    expected[:] = 0.0
+    expected[3, 1, 1] = 1.0  # a pixel beside where it is seen
+    assert max(part.max() for part in unexpected(expected, seen)) == 0.0
     picture = surprise_picture(seen, appeared, missing, 1.0, 128)[HEADER:]
     blue, _, red = picture[1, 1].astype(int)
     assert red > 200 and blue < 80

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from wm_dynamics.beliefs import beliefs
 from wm_dynamics.bev import unpack_bev
@@ -96,9 +97,15 @@ def unexpected(expected: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.n
 
     Returns:
         (S/2, S/2) in [0, 1]: seen but not expected, and expected but not seen; the most of all
-        masks.
+        masks. What is a pixel beside its place (1.6 m) is in its place.
     """
     masks = unpack_bev(torch.from_numpy(np.array(seen))[None], len(expected)).float()
-    truth = torch.nn.functional.max_pool2d(masks, 2)[0].numpy()
-    difference = truth - expected
-    return difference.max(0).clip(0.0, 1.0), (-difference).max(0).clip(0.0, 1.0)
+    truth = F.max_pool2d(masks, 2)[0]
+    wanted = torch.from_numpy(np.asarray(expected, np.float32))
+    appeared, missing = truth - _spread(wanted), wanted - _spread(truth)
+    return appeared.amax(0).clamp(0.0, 1.0).numpy(), missing.amax(0).clamp(0.0, 1.0).numpy()
+
+
+def _spread(masks: torch.Tensor) -> torch.Tensor:
+    """(C, h, w): each pixel the most of itself and those around it."""
+    return F.max_pool2d(masks, 3, stride=1, padding=1)

@@ -76,7 +76,7 @@ def surprise_picture(
         large = cv2.resize(heat.astype(np.float32), (tile, tile), interpolation=cv2.INTER_NEAREST)
         view += large[..., None] * (np.array(colour, np.float32) - view)
     share = float(np.maximum(appeared, missing).mean())
-    name = f"red: not expected {age_s:.1f} s ago, blue: missing ({share:.1%})"
+    name = f"surprise {age_s:.1f} s: {share:.1%}"
     return titled(draw_ego(view.round().astype(np.uint8)), name)
 
 
