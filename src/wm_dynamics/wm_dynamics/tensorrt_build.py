@@ -22,7 +22,7 @@ MAJORS = (10, 11)  # of TensorRT; TensorRT-RTX counts by itself
 RTX_MAJORS = (1,)
 # Flags of a network: the first is gone in 11 and always on there, the second always on in RTX.
 _NETWORK_FLAGS = ("EXPLICIT_BATCH", "STRONGLY_TYPED")
-_DTYPES = {
+DTYPES = {
     "FLOAT": "float32",
     "HALF": "float16",
     "BF16": "bfloat16",
@@ -189,4 +189,4 @@ def _name(member: Any) -> str:
 
 def _port(tensor: Any) -> Port:
     shape = tuple("N" if size == -1 else int(size) for size in tensor.shape)
-    return Port(tensor.name, _DTYPES.get(_name(tensor.dtype), _name(tensor.dtype)), shape)
+    return Port(tensor.name, DTYPES.get(_name(tensor.dtype), _name(tensor.dtype)), shape)
