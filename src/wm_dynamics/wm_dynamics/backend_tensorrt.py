@@ -86,13 +86,16 @@ class GraphRunner:
     def __init__(
         self, cuda: Cuda, contexts: dict[str, Any], engines: dict[str, Engine], plan: RolloutPlan
     ):
-        for engine in engines.values():
+        for name, engine in engines.items():
             if not engine.rows.least <= plan.rows <= engine.rows.most:
                 raise UserError(
                     f"{engine.graph} was built for {engine.rows.least} to {engine.rows.most} "
                     f"candidates, not {plan.rows}; build it again: wm export --rows"
                 )
-        self._cuda, self._contexts, self._engines, self._plan = cuda, contexts, engines, plan
+            for port in engine.inputs:
+                shape = tuple(plan.rows if size == "N" else size for size in port.shape)
+                contexts[name].set_input_shape(port.name, shape)
+        self._cuda, self._contexts, self._plan = cuda, contexts, plan
         self.host = cuda.pinned(plan.size)
         self._device = cuda.allocate(plan.size)
         self._work()  # TensorRT allocates and chooses on a first run, which no graph may hold
@@ -109,9 +112,6 @@ class GraphRunner:
         cuda.copy_in(self._device, self.host[: plan.inputs_end])
         for launch in plan.launches:
             context = self._contexts[launch.graph]
-            for port in self._engines[launch.graph].inputs:
-                shape = tuple(plan.rows if size == "N" else size for size in port.shape)
-                context.set_input_shape(port.name, shape)
             for tensor, (buffer, block) in launch.tensors.items():
                 address = self._device + plan.buffers[buffer].address(block)
                 context.set_tensor_address(tensor, address)
