@@ -39,6 +39,21 @@ def test_moments_are_what_the_model_believes_and_what_was_done(model_dir, store)
     assert not np.array_equal(found.deter, other.deter)
 
 
+def test_a_bag_is_read_as_the_store_it_makes(model_dir, store, tmp_path, monkeypatch, write_store):
+    made = []
+
+    def build(bags, out, options, console):  # how bags become stores is tested elsewhere
+        made.append((bags, out))
+        write_store(out, 2)
+
+    monkeypatch.setattr("wm_training.export_situations.build_store", build)
+    bag = tmp_path / "bag"
+    found, same = (read_situations(model_dir, [path], 5) for path in (bag, store))
+    np.testing.assert_array_equal(found.actions, same.actions)
+    ((bags, out),) = made
+    assert bags == [bag] and not out.exists(), "what was made of the bag is gone"
+
+
 def test_the_command_calibrates_on_a_store(model_dir, store, tmp_path):
     out = tmp_path / "export"
     command.main(command.Args(model_dir, out, ("int8",), (store,), moments=4))
