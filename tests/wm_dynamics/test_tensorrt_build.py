@@ -211,6 +211,8 @@ def test_tensorrt_rtx_reads_every_graph_as_it_is(rtx, export, name):
     made = parse(rtx, export.read(name))
     wanted = export.graphs[name]
     assert set(made.inputs) == set(wanted.inputs) and set(made.outputs) == set(wanted.outputs)
+    tensors = [made.network.get_input(i) for i in range(made.network.num_inputs)]
+    assert not any(tensor.is_shape_tensor for tensor in tensors), "all are read on the device"
     assert made.layers["MATRIX_MULTIPLY"] >= 3
     assert made.layers.get("NORMALIZATION", 0) >= (0 if name == "ego" else 2)
 
