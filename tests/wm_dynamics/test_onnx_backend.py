@@ -27,6 +27,10 @@ from wm_dynamics.rollout import LatentState
 from wm_dynamics.synthetic import synthetic_window
 from wm_dynamics.variants import variant
 from wm_dynamics.weights import weights_of
+from wm_perception.filter import LatentFilter
+from wm_perception.frame import Command
+from wm_perception.observation import Observation
+from wm_perception.route import RoutePose
 
 SHIPPED = Path(__file__).parents[2] / "models" / "driving-bev"
 CLOSE = 1e-4
@@ -195,6 +199,31 @@ def test_novelty_is_judged_the_same(tmp_path):
         ours, _, trace, found = pair.onnx.observe_judged(ours, trace, *args)
         assert found == pytest.approx(wanted, rel=1e-3, abs=1e-3)
     assert found > 0.0
+
+
+def test_the_filter_of_perception_runs_on_it(tmp_path):
+    write_export(SHIPPED, tmp_path / "export")
+    pair = Pair(load_checkpoint(SHIPPED), tmp_path / "export")
+    batch = synthetic_window(pair.config, 1, 8, seed=6)
+    filters = [LatentFilter(backend) for backend in (pair.torch, pair.onnx)]
+    for t in [0, 1, 2, 3, 6, 7]:  # two frames never come: they are imagined
+        _, _, seen = moment(batch, t)
+        observation = Observation(
+            stamp_ns=t * 100_000_000,
+            bev=seen.bev,
+            state=seen.state,
+            route=seen.route,
+            reference=np.zeros((51, 2), np.float32),
+            pose=np.array([0.5 * t, 0.0, 0.01 * t]),
+            command=Command(0.1, 0.2),
+            on_route=RoutePose(0.0, 0.0, 0.0),
+            arrived=False,
+            reset=t == 0,
+        )
+        wanted, found = (one.update(observation) for one in filters)
+        same_belief(found.latent, wanted.latent)
+        assert found.novelty == pytest.approx(wanted.novelty, rel=1e-3, abs=1e-3)
+        assert (found.imagined, found.failure) == (wanted.imagined, wanted.failure) == (False, "")
 
 
 def test_a_belief_goes_through_a_message(pair: Pair):
