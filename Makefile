@@ -4,6 +4,7 @@
 # make slow    the slow tests
 # make faults  every row of the fault matrix; writes runs/faults.json and docs/fault_matrix.md
 # make coverage  line coverage of the safety gate, which must be complete
+# make sanitize  the C++ engine with AddressSanitizer and UndefinedBehaviorSanitizer
 # make mutants   does any test notice small mistakes in the safety gate? (20 minutes of CPU time)
 # make docs    the documentation as a site, in build/site
 # make clean   remove builds and caches; the environment and runs stay
@@ -74,6 +75,9 @@ mutants: setup
 
 docs: setup
 	$(BIN)/mkdocs build --strict
+
+sanitize: setup
+	$(BIN)/python tests/tools/sanitize_engine.py
 
 clean:
 	rm -rf build dist install log *.egg-info src/*/*.egg-info src/*/build

@@ -38,7 +38,7 @@ def engine_image(weights: Weights) -> bytes:
     )  # fmt: skip
     body = struct.pack("<11i3f", *sizes, c.unimix, c.gaussian_min_std, c.dt)
     parts = [body]
-    for name, shape in _layout(c):
+    for name, shape in image_layout(c):
         tensor = weights.tensors.get(name)
         if tensor is None or tensor.shape != shape:
             found = "absent" if tensor is None else tensor.shape
@@ -63,7 +63,7 @@ def _heads() -> np.ndarray:
 Shape = tuple[int, ...]
 
 
-def _layout(c: ModelConfig) -> Iterator[tuple[str, Shape]]:
+def image_layout(c: ModelConfig) -> Iterator[tuple[str, Shape]]:
     """Names and shapes of all tensors, in the order of the image."""
     outputs = 2 * c.stoch if c.latent == "gaussian" else c.stoch
     yield from _dense("ego.net.0", 7, c.ego_hidden)
