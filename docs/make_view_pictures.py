@@ -1,15 +1,14 @@
 """Makes docs/images/view-*.png: ``python docs/make_view_pictures.py`` (needs Chromium, 2 minutes).
 
 The shipped model drives in process, recorded with everything that the graph would say; the real
-server shows it in a real browser. Near the end the planner is broken on purpose: its commands are
-no numbers for three seconds.
+server shows it in a real browser. In a second drive the planner is broken on purpose: its commands
+are no numbers for three seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 import threading
 from dataclasses import replace
@@ -32,7 +31,13 @@ from wm_training.view.recorded import BagSource
 from wm_training.view.server import listening_socket, serve
 
 ROOT = Path(__file__).resolve().parents[1]
-BROKEN_FROM_S, BROKEN_S, END_S = 28.0, 3.0, 35.0
+BROKEN_S = 3.0
+# Recording -> its length, when the planner breaks, and the moments that are shown, s. The same
+# drive twice: until the planner breaks they are equal.
+DRIVES = {
+    "drive": (26.0, np.inf, {"drive": 8.3, "red-light": 20.0, "surprise": 5.0}),
+    "fault": (10.5, 7.0, {"fault": 8.4}),
+}
 
 
 class Breakable:
@@ -78,20 +83,6 @@ def drive(path: Path, task: RouteTask, seconds: float, broken_from_s: float = np
     simulator.close()
 
 
-def moments(source: BagSource) -> dict[str, float]:
-    """Name of a picture -> its time in the recording, s."""
-    line = json.loads(next(p for p in source.parts.newer({}) if p.name == "about").payload)["line"]
-    times, speeds = np.array(line["t"]), np.array(line["speed"], float)
-    surprise = np.array([s or 0.0 for s in line["surprise"]])
-    stopped = [i for i, name in enumerate(line["gate"]) if name and name.endswith("_STOP")]
-    late = times > 3.0  # the first frames surprise everybody
-    found = {"surprise": float(times[late][surprise[late].argmax()])}
-    if stopped:
-        found["fault"] = float(times[stopped[0]]) + 1.4
-    found["fastest"] = float(times[speeds.argmax()])
-    return found
-
-
 def show(source: BagSource, pictures: dict[str, float], out: Path) -> None:
     """Take pictures of moments of a recording."""
     sys.path.append(str(ROOT / "tests" / "wm_training" / "view"))
@@ -125,14 +116,13 @@ def take(page: Any, time_s: float, path: Path) -> None:
 def main() -> None:
     """Drive, show, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--bag", type=Path, required=True, help="the recording, made if missing")
-    parser.add_argument("--at", type=json.loads, default={}, help='moments, s: {"red-light": 17.5}')
-    arguments = parser.parse_args()
-    if not arguments.bag.exists():
-        world = World(pedestrians=12, cyclists=3)
-        drive(arguments.bag, RouteTask("test01", 0, 40, 3, world=world), END_S, BROKEN_FROM_S)
-    source = BagSource(BagIndex(arguments.bag))
-    show(source, arguments.at or moments(source), ROOT / "docs" / "images")
+    parser.add_argument("--bags", type=Path, required=True, help="recordings, made if missing")
+    folder: Path = parser.parse_args().bags
+    task = RouteTask("test01", 0, 40, 3, world=World(pedestrians=12, cyclists=3))
+    for name, (seconds, broken_from_s, pictures) in DRIVES.items():
+        if not (folder / name).exists():
+            drive(folder / name, task, seconds, broken_from_s)
+        show(BagSource(BagIndex(folder / name)), pictures, ROOT / "docs" / "images")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from wm_training.bag_writer import BagWriter
 from wm_training.drive_bag import DriveBag
 from wm_training.replay_plans import Pair, Wish, along, difference
 from wm_training.view.bag_index import BagIndex
+from wm_training.view.collector import HISTORY
+from wm_training.view.events import changes
 from wm_training.view.recorded import BagSource
 
 FRAMES = 40
@@ -79,6 +81,8 @@ def test_any_moment_is_shown_as_it_was(bag):
         assert state["age"]["latent"] == state["age"]["safety_state"] == 0.0
         past = part(source, "history")["rows"]
         assert past and past[-1][0] < state["t"]
+        source.welcome()
+        assert part(source, "history")["rows"][:-1] == past, "who comes now sees it, too"
     line = part(source, "about")["line"]
     assert len(line["t"]) == len(line["speed"]) == len(line["gate"]) == FRAMES
 
@@ -102,6 +106,21 @@ def test_playing_goes_on_to_the_end_and_stands(bag):
     source.control({"do": "play"})
     source.poll()
     assert part(source, "bag")["at"] < 4.0, "time stood still while nobody watched"
+
+
+def test_the_past_of_a_moment_has_its_events():
+    def row(t: float, gate: str | None, doubt: int | None) -> list:
+        return [t, *({"gate": gate, "doubt": doubt}.get(name) for name in HISTORY)]
+
+    past = [row(0.0, None, None), row(0.1, "NOMINAL", 0), row(0.2, "NOMINAL", 1),
+            row(0.3, "EMERGENCY_STOP", 1), row(0.4, "NOMINAL", 0)]  # fmt: skip
+    assert changes(past, ("t", *HISTORY)) == [
+        (0.1, "gate: nominal", 0),
+        (0.2, "planner: in doubt", 1),
+        (0.3, "gate: emergency stop", 2),
+        (0.4, "gate: nominal", 0),
+        (0.4, "planner: no doubt any more", 0),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from wm_perception.messages import MessageError, stamp_ns
 from wm_perception.observation import GOAL_M
 from wm_perception.route import RoutePose, RouteTracker
 from wm_training.view import compact
+from wm_training.view.events import doubt_event, gate_event
 from wm_training.view.parts import Parts
 from wm_training.view.scenery import Scenery
 
@@ -147,6 +148,7 @@ class Collector:
         self._nodes.clear()
         self._events.clear()
         self._tracker = None
+        self.stamp_ns = 0
 
     # ------------------------------------------------------------------ parts out
 
@@ -266,25 +268,19 @@ class Collector:
         row = {**ego, **belief, "doubt": state.get("plan", {}).get("doubt"),
                "gate": gate.get("state")}  # fmt: skip
         before = self._history[-1] if self._history else None
-        if before is not None and gate and before[1 + HISTORY.index("gate")] != gate["state"]:
-            self._note_gate(now_s, gate)
-        if before is not None and row["doubt"] is not None:
-            self._note_doubt(now_s, state["plan"], before[1 + HISTORY.index("doubt")])
+        if before is not None:
+            self._note_changes(now_s, state, before)
         self._history.append([now_s, *(row.get(name) for name in HISTORY)])
         while now_s - self._history[0][0] > HISTORY_S:
             self._history.popleft()
 
-    def _note_gate(self, now_s: float, gate: dict[str, Any]) -> None:
-        level = {"NOMINAL": 0, "WAITING": 0, "HOLD": 1, "COMFORT_STOP": 1}.get(gate["state"], 2)
-        name = gate["state"].replace("_", " ").lower()
-        self.note(now_s, f"gate: {name}" + (f", {gate['reason']}" if gate["reason"] else ""), level)
-
-    def _note_doubt(self, now_s: float, plan: dict[str, Any], before: int | None) -> None:
-        level = plan["doubt"]
-        if level != (before or 0):
-            said = ("no doubt any more", "in doubt", "asks to stop")[min(level, 2)]
-            reason = f", {plan['doubt_reason']}" if plan["doubt_reason"] else ""
-            self.note(now_s, f"planner: {said}{reason}", min(level, 2))
+    def _note_changes(self, now_s: float, state: dict[str, Any], before: list) -> None:
+        """Lines for a gate and a planner that changed their mind since the row ``before``."""
+        gate, plan = state.get("gate"), state.get("plan")
+        if gate is not None and before[1 + HISTORY.index("gate")] != gate["state"]:
+            self.note(now_s, *gate_event(gate["state"], gate["reason"]))
+        if plan is not None and (before[1 + HISTORY.index("doubt")] or 0) != plan["doubt"]:
+            self.note(now_s, *doubt_event(plan["doubt"], plan["doubt_reason"]))
 
 
 def _bare_ego(odometry: Any, size_m: tuple[float, float]) -> EgoState:

@@ -1,8 +1,9 @@
 """The running graph as a source: subscriptions that are read when a picture is due.
 
-Each topic keeps only its newest message, best effort, and no executor runs: what was published in
-between is overwritten by the middleware and costs this process nothing, and no publisher ever waits
-for it. While nobody watches there are no subscriptions to what is made on demand (pictures,
+Each topic keeps only its newest message, and no executor runs: what was published in between is
+overwritten by the middleware and costs this process nothing. Publishers keep the last samples only,
+so none ever waits for it. Reliable, but for pictures: the last frame before a pause must not be
+lost. While nobody watches there are no subscriptions to what is made on demand (pictures,
 imagined futures), nor to anything else that moves.
 """
 
@@ -75,7 +76,7 @@ class GraphSource:
             if key in EVENT_KEYS:
                 entry = replace(entry, depth=EVENT_DEPTH)
             elif not entry.latched:
-                entry = replace(entry, depth=1, best_effort=True)
+                entry = replace(entry, depth=1)
             self._subscriptions[key] = self._subscribe(entry)
 
     def _subscribe(self, entry: Topic) -> Any:

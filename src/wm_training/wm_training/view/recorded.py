@@ -14,6 +14,7 @@ from wm_perception.conventions import from_vehicle_control
 from wm_training.view import compact
 from wm_training.view.bag_index import BagIndex
 from wm_training.view.collector import EVENT_KEYS, HISTORY, HISTORY_S, Collector
+from wm_training.view.events import changes
 
 LINE_POINTS = 1500  # of the curves in the time line, at most
 PAST_STRIDE = 2  # frames between two points of the plots after a jump
@@ -127,6 +128,8 @@ class BagSource:
             past = self._index.frame_at(self._index.times_s[frame] - HISTORY_S)
             rows = [self._row(number) for number in range(past, frame, PAST_STRIDE)]
             self.collector.set_history(rows)
+            for time_s, text, level in changes(rows, ("t", *HISTORY)):
+                self.collector.note(time_s, text, level)
         now_s = float(self._index.times_s[frame])
         for key in self._index.keys:
             number, age_s = self._index.newest(key, frame)

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from aiohttp import WSMsgType, web
 
 from wm_dynamics.errors import UserError
-from wm_training.view.parts import pack
+from wm_training.view.parts import Part, pack
 from wm_training.view.source import Source
 
 LOG = logging.getLogger(__name__)
@@ -91,6 +91,10 @@ class Watcher:
         """It keeps up."""
         return self.unconfirmed < CREDIT
 
+    def wants(self, shown: list[Part]) -> list[Part]:
+        """What of it is newer than what it has; nothing while it does not keep up."""
+        return [p for p in shown if p.version > self.seen.get(p.name, 0)] if self.listening else []
+
 
 class Server:
     """The page of one source.
@@ -105,6 +109,7 @@ class Server:
         self._source, self._period_s = source, 1.0 / rate_hz
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="view")
         self._come = asyncio.Event()
+        self._shown: list[Part] = []  # of one moment: the source fills its parts one by one
 
     def application(self) -> web.Application:
         """The aiohttp application."""
@@ -152,6 +157,7 @@ class Server:
             await self._ask(self._source.poll)
         except Exception:  # a viewer must outlive any message
             LOG.exception("the view could not be brought up to date")
+        self._shown = self._source.parts.newer({})
         for watcher in self.watchers:
             watcher.news.set()
 
@@ -185,8 +191,7 @@ class Server:
                 watcher.news.clear()
                 while watcher.answers:
                     await watcher.channel.send_str(watcher.answers.pop(0))
-                parts = self._source.parts.newer(watcher.seen) if watcher.listening else []
-                if parts:
+                if parts := watcher.wants(self._shown):
                     watcher.unconfirmed += 1
                     watcher.seen |= {p.name: p.version for p in parts}
                     await watcher.channel.send_bytes(pack(parts))

@@ -36,3 +36,14 @@ export function gateLevel(name) {
   const levels = { NOMINAL: "good", COMFORT_STOP: "warn", HOLD: "warn", EMERGENCY_STOP: "bad" };
   return levels[name] || "idle";
 }
+
+/** Stretches of equal values: [first, last, value], both inclusive. */
+export function runs(values) {
+  const found = [];
+  values.forEach((value, i) => {
+    const run = found[found.length - 1];
+    if (run && run[2] === value) run[1] = i;
+    else found.push([i, i, value]);
+  });
+  return found;
+}

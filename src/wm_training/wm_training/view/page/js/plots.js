@@ -1,6 +1,6 @@
 // The last half minute: one small plot per quantity. Behind it, where the gate was not nominal.
 
-import { COLOURS, fresh, gateLevel } from "./canvas.js";
+import { COLOURS, fresh, gateLevel, runs } from "./canvas.js";
 import { model, PAST_S, pastOf } from "./model.js";
 
 const PLOTS = {
@@ -67,11 +67,12 @@ function reading(plot, series) {
 
 function shade(ctx, x, height) {
   const states = pastOf("gate");
-  for (let i = 1; i < states.length; i += 1) {
-    const colour = SHADES[gateLevel(states[i][1])];
+  for (const [first, last, name] of runs(states.map(([, state]) => state))) {
+    const colour = SHADES[gateLevel(name)];
     if (!colour) continue;
+    const from = x(states[Math.max(0, first - 1)][0]);
     ctx.fillStyle = colour;
-    ctx.fillRect(x(states[i - 1][0]), 0, x(states[i][0]) - x(states[i - 1][0]) + 0.5, height);
+    ctx.fillRect(from, 0, x(states[last][0]) - from, height);
   }
 }
 

@@ -1,6 +1,6 @@
 // The time line of a recording: speed, surprise, and where the gate was not nominal; click to seek.
 
-import { COLOURS, fresh, gateLevel } from "./canvas.js";
+import { COLOURS, fresh, gateLevel, runs } from "./canvas.js";
 import { model } from "./model.js";
 
 const canvas = document.getElementById("line");
@@ -40,12 +40,13 @@ export function drawTimeline() {
   if (!line) return;
   const x = (t) => 4 + (width - 8) * (bag.length ? t / bag.length : 0);
   const level = { warn: "rgba(240,180,69,.35)", bad: "rgba(242,106,99,.5)" };
-  line.t.forEach((t, i) => {
-    const colour = level[gateLevel(line.gate[i])];
-    if (!colour) return;
+  for (const [first, last, name] of runs(line.gate)) {
+    const colour = level[gateLevel(name)];
+    if (!colour) continue;
+    const from = x(line.t[first]);
     ctx.fillStyle = colour;
-    ctx.fillRect(x(t), 0, Math.max(1.5, x(line.t[i + 1] ?? bag.length) - x(t)), height);
-  });
+    ctx.fillRect(from, 0, Math.max(1.5, x(line.t[last + 1] ?? bag.length) - from), height);
+  }
   curve(ctx, line.t, line.speed, COLOURS.plan, x, height);
   curve(ctx, line.t, line.surprise, "#b79bf0", x, height);
   ctx.fillStyle = COLOURS.text;
