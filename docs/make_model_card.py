@@ -23,6 +23,7 @@ from wm_dynamics.checkpoint import load_checkpoint
 from wm_training.store_manifest import read_manifest
 
 BEGIN, END = "<!-- facts:begin -->", "<!-- facts:end -->"
+MANY = 10  # towns are counted, not named
 CURVES = {
     "loss": "loss, all terms",
     "kl_loss": "KL, nats",
@@ -85,7 +86,8 @@ def data_line(stores: list[Path]) -> str:
             habit = info.get("habit", "habits not noted")
             habits["what other actions bring" if "branch" in info else habit] += took
     shares = ", ".join(f"{name} {100 * h / hours:.0f} %" for name, h in habits.most_common())
-    return f"| driving | {hours:.1f} h in {', '.join(sorted(towns))}: {shares} |"
+    where = ", ".join(sorted(towns)) if len(towns) < MANY else f"{len(towns)} towns"
+    return f"| driving | {hours:.1f} h in {where}: {shares} |"
 
 
 def figures(result: dict) -> list[str]:

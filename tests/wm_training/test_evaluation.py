@@ -208,6 +208,23 @@ def test_only_what_the_camera_shows_tells_day_from_night(camera_model_dir):
     assert surprises[0] != surprises[1]
 
 
+@pytest.mark.camera
+def test_the_shipped_camera_model_stops_at_a_red_light_it_only_sees():
+    driver = make_driver("planner", model_path("driving-camera"))
+    stops: list[int] = []
+
+    def watch(scene, frame, driver, scorer) -> None:
+        if frame.ego.speed_mps < 0.1:
+            stops.append(frame.stamp_ns)
+
+    with Simulator("val02", camera=simulator_camera(driver)) as simulator:
+        task = RouteTask("val02", 2, traffic=0, seed=0, time_limit_s=20.0)
+        result = drive_route(simulator, driver, task, watch).result
+    assert result.outcome == "timeout" and result.driven_m > 60.0
+    assert len(stops) > 20 and not result.red_lights and not result.collisions
+    assert result.mean_lateral_m < 0.5
+
+
 def test_no_picture_is_rendered_for_who_looks_at_none(model_dir, camera_model_dir):
     assert simulator_camera(make_driver("planner", model_dir)) is None
     assert simulator_camera(make_driver("blind", camera_model_dir)) is None
