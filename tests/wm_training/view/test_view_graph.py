@@ -154,7 +154,15 @@ def test_it_shows_what_the_planner_and_the_gate_say(graph, node):
     assert not node.count_subscribers(topic("odometry").name(ROLE))
 
 
-def test_time_can_be_stopped_and_another_route_begun(graph):
+@pytest.fixture
+def goes_on(graph) -> Iterator[None]:
+    """However a test ends, the next one finds time running."""
+    yield
+    with Watch(graph) as watch:
+        watch.ask(do="play")
+
+
+def test_time_can_be_stopped_and_another_route_begun(graph, goes_on):
     with Watch(graph) as watch:
         watch.until(lambda w: w.parts["about"]["can"] == {"time": True, "start": True})
         assert watch.ask(do="pause") == {"done": "pause"}
