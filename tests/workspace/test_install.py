@@ -30,6 +30,8 @@ EXECUTABLES = (
     "wm_planner/bad_planner_node",
     "wm_planner/gate_node",
     "wm_planner/manager_node",
+    "wm_planner/imagination_node",
+    "wm_planner/overlay_node",
     "wm_planner/planner_node",
     "wm_sim/bridge_node",
     "wm_sim/expert_node",
