@@ -29,21 +29,21 @@ def graph(start_graph) -> Iterator[Graph]:
 
 @pytest.fixture
 def propose(graph):
-    """Changes what the planner does wrong."""
+    """Changes what the planner does wrong; at once, or a quick simulator ends the route before."""
+    client = graph.watch.node.create_client(SetParameters, "/wm_planner/set_parameters")
+    graph.watch.until(client.service_is_ready, "the bad planner is there")
 
     def change(kind: str) -> None:
-        client = graph.watch.node.create_client(SetParameters, "/wm_planner/set_parameters")
-        graph.watch.until(client.service_is_ready, "the bad planner is there")
         value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=kind)
         future = client.call_async(
             SetParameters.Request(parameters=[Parameter(name="kind", value=value)])
         )
         graph.watch.until(future.done, "an answer")
         assert future.result().results[0].successful
-        graph.watch.node.destroy_client(client)
 
     yield change
     change("good")
+    graph.watch.node.destroy_client(client)
 
 
 @pytest.mark.parametrize("kind", ["nan", "infinite", "future"])
