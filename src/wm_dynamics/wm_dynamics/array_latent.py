@@ -96,7 +96,7 @@ class ArrayFutures:
         heads: name -> (N, H).
         disagreement: (N,).
         spreads: (N, S) at each checked step.
-        end: the last imagined states.
+        end: the last imagined states, as the runtime has them; None where there are none.
     """
 
     path: np.ndarray
@@ -104,4 +104,4 @@ class ArrayFutures:
     heads: dict[str, np.ndarray]
     disagreement: np.ndarray
     spreads: np.ndarray
-    end: Any
+    end: Any = None

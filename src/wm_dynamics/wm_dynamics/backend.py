@@ -6,62 +6,14 @@ TensorRT) can stand behind it. ``TorchBackend`` runs the training code's own mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 import torch
 
+from wm_dynamics.array_latent import ArrayFutures
 from wm_dynamics.novelty import Novelty, Trace, follow
 from wm_dynamics.novelty_signs import Glimpse
-from wm_dynamics.rollout import End, LatentState, Rollout
-
-
-class Sight(Protocol):
-    """What a backend reads of an observation."""
-
-    @property
-    def bev(self) -> np.ndarray:
-        """(S, S) uint8 bit mask."""
-
-    @property
-    def state(self) -> np.ndarray:
-        """(5,) float32 scaled proprioception."""
-
-    @property
-    def route(self) -> np.ndarray:
-        """(R,) float32 scaled way points."""
-
-
-@runtime_checkable
-class SensorSight(Sight, Protocol):
-    """What a backend reads of an observation when its model has cameras or lidar."""
-
-    @property
-    def sensors(self) -> Mapping[str, np.ndarray]:
-        """Streams beside those of :class:`Sight`, by name, see :mod:`wm_dynamics.streams`."""
-
-
-@dataclass(frozen=True)
-class Imagined:
-    """N imagined futures of H steps as numpy arrays, see :class:`wm_dynamics.rollout.Rollout`.
-
-    Attributes:
-        path: (N, H, 3) m, m, rad, ego frame.
-        speed: (N, H) m/s.
-        heads: name -> (N, H).
-        disagreement: (N,).
-        spreads: (N, S) at each checked step.
-        end: the model's own last states, for a critic; None where there are none.
-    """
-
-    path: np.ndarray
-    speed: np.ndarray
-    heads: dict[str, np.ndarray]
-    disagreement: np.ndarray
-    spreads: np.ndarray
-    end: End | None = None
+from wm_dynamics.rollout import LatentState, Rollout
+from wm_dynamics.seen import SensorSight, Sight
 
 
 class TorchBackend:
@@ -145,7 +97,9 @@ class TorchBackend:
         """
         return self.model.predict_step(latent, _batch(action), _batch(motion), _batch(state))
 
-    def imagine(self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray) -> Imagined:
+    def imagine(
+        self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
+    ) -> ArrayFutures:
         """Roll ``actions`` (N, H, 2) out from ``latent`` and ``ego_state`` (5,)."""
         return _arrays(self.model.imagine(latent, _tensor(ego_state), _tensor(actions)))
 
@@ -156,7 +110,7 @@ class TorchBackend:
 
     def imagine_members(
         self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
-    ) -> Imagined:
+    ) -> ArrayFutures:
         """As ``imagine``, by each of K > 1 members alone: K * N futures, the first member's first.
 
         Disagreement is not measured: it is zeros.
@@ -168,8 +122,8 @@ class TorchBackend:
         return {name: float(value[0]) for name, value in self.model.perceive(latent).items()}
 
 
-def _arrays(rollout: Rollout) -> Imagined:
-    return Imagined(
+def _arrays(rollout: Rollout) -> ArrayFutures:
+    return ArrayFutures(
         path=rollout.path.numpy(),
         speed=rollout.speed.numpy(),
         heads={name: value.numpy() for name, value in rollout.heads.items()},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from wm_dynamics.backend import Imagined, TorchBackend
+from wm_dynamics.array_latent import ArrayFutures
+from wm_dynamics.backend import TorchBackend
 from wm_dynamics.engine import Engine
 from wm_dynamics.heads import HEADS
 from wm_dynamics.reference import Futures
@@ -35,13 +36,15 @@ class CppBackend(TorchBackend):
         self.name = f"cpp ({self._engine.description})"
         check_backend(self, weights, exact=precision == "fp32")
 
-    def imagine(self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray) -> Imagined:
+    def imagine(
+        self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
+    ) -> ArrayFutures:
         """See :meth:`wm_dynamics.backend.TorchBackend.imagine`."""
         return _imagined(self._engine.imagine(*_arrays(latent), ego_state, actions))
 
     def imagine_members(
         self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
-    ) -> Imagined:
+    ) -> ArrayFutures:
         """See :meth:`wm_dynamics.backend.TorchBackend.imagine_members`."""
         return _imagined(self._engine.imagine(*_arrays(latent), ego_state, actions, True))
 
@@ -55,9 +58,9 @@ def _arrays(latent: LatentState) -> tuple[np.ndarray, np.ndarray]:
     return latent.deter.numpy(), latent.stoch.numpy()
 
 
-def _imagined(futures: Futures) -> Imagined:
+def _imagined(futures: Futures) -> ArrayFutures:
     latent = LatentState(torch.from_numpy(futures.deter), torch.from_numpy(futures.stoch))
-    return Imagined(
+    return ArrayFutures(
         path=futures.path,
         speed=futures.speed,
         heads={head.name: futures.heads[..., i] for i, head in enumerate(HEADS)},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from wm_dynamics.array_latent import ArrayFutures, ArrayLatent
-from wm_dynamics.backend import Imagined, TorchBackend
+from wm_dynamics.backend import TorchBackend
 from wm_dynamics.backend_onnx import OnnxBackend
 from wm_dynamics.export.folder import open_export
 from wm_dynamics.rollout import End, LatentState
@@ -37,13 +38,15 @@ class ExportBackend(TorchBackend):
         self.name = f"onnxruntime ({precision}, {threads} threads)"
         check_backend(self, weights_of(model), exact=precision == "fp32")
 
-    def imagine(self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray) -> Imagined:
+    def imagine(
+        self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
+    ) -> ArrayFutures:
         """See :meth:`wm_dynamics.backend.TorchBackend.imagine`."""
         return _imagined(self._graphs.imagine(_arrays(latent), ego_state, actions))
 
     def imagine_members(
         self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
-    ) -> Imagined:
+    ) -> ArrayFutures:
         """See :meth:`wm_dynamics.backend.TorchBackend.imagine_members`."""
         return _imagined(self._graphs.imagine_members(_arrays(latent), ego_state, actions))
 
@@ -53,14 +56,8 @@ def _arrays(latent: LatentState) -> ArrayLatent:
     return ArrayLatent(latent.deter.numpy(), latent.stoch.numpy(), memory)
 
 
-def _imagined(futures: ArrayFutures) -> Imagined:
+def _imagined(futures: ArrayFutures) -> ArrayFutures:
+    """The same, with an end that a critic of torch's can read."""
     end = futures.end
     latent = LatentState(torch.from_numpy(end.latent.deter), torch.from_numpy(end.latent.stoch))
-    return Imagined(
-        path=futures.path,
-        speed=futures.speed,
-        heads=futures.heads,
-        disagreement=futures.disagreement,
-        spreads=futures.spreads,
-        end=End(latent, torch.from_numpy(end.ego_state)),
-    )
+    return replace(futures, end=End(latent, torch.from_numpy(end.ego_state)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,22 +15,7 @@ from wm_dynamics.novelty_signs import Glimpse
 from wm_dynamics.onnx_sessions import Sessions
 from wm_dynamics.reference import integrate
 from wm_dynamics.scales import SPEED_SCALE, checked_steps
-
-
-class Sight(Protocol):
-    """What is read of an observation; may have ``sensors``, further streams by name."""
-
-    @property
-    def bev(self) -> np.ndarray:
-        """(S, S) uint8 bit mask."""
-
-    @property
-    def state(self) -> np.ndarray:
-        """(5,) float32 scaled proprioception."""
-
-    @property
-    def route(self) -> np.ndarray:
-        """(R,) float32 scaled way points."""
+from wm_dynamics.seen import SensorSight, Sight
 
 
 class OnnxBackend:
@@ -76,7 +60,11 @@ class OnnxBackend:
         return self._initial
 
     def observe(
-        self, latent: ArrayLatent, action: np.ndarray, motion: np.ndarray, sight: Sight
+        self,
+        latent: ArrayLatent,
+        action: np.ndarray,
+        motion: np.ndarray,
+        sight: Sight | SensorSight,
     ) -> tuple[ArrayLatent, float]:
         """One filter step: belief and surprise in nats."""
         seen = self._look(latent, _row(action), _row(motion), self._streams(sight))
@@ -88,7 +76,7 @@ class OnnxBackend:
         trace: Trace | None,
         action: np.ndarray,
         motion: np.ndarray,
-        sight: Sight,
+        sight: Sight | SensorSight,
     ) -> tuple[ArrayLatent, float, Trace, float]:
         """One filter step: belief, surprise, trace and score of novelty."""
         assert self.novelty is not None, "asked of models that have one"
@@ -221,9 +209,9 @@ class OnnxBackend:
         out = self._run("observe", feed)
         return ArrayObserved(_belief(out), out["surprise"], out["disagreement"], out["embedding"])
 
-    def _streams(self, sight: Sight) -> dict[str, np.ndarray]:
+    def _streams(self, sight: Sight | SensorSight) -> dict[str, np.ndarray]:
         """Raw streams of one observation, each (1, ...)."""
-        sensors: Mapping[str, Any] = getattr(sight, "sensors", {})
+        sensors = sight.sensors if isinstance(sight, SensorSight) else {}
         rows = {name: np.asarray(value)[None] for name, value in sensors.items()}
         bev = np.asarray(sight.bev)[None]
         return {**rows, "bev": bev, "state": _row(sight.state), "route": _row(sight.route)}
