@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,6 @@ from wm_training.bag_frames import BagFrames, Moment, Sources
 from wm_training.view.bag_index import BagIndex
 
 AHEAD_S = (1.0, 2.0, 3.0)  # where the chosen plans are compared
-BRAKES, GOES = -0.1, 0.1  # acceleration wanted, as a share
-WORST = 5
 NAN = math.nan
 
 
@@ -39,6 +37,7 @@ class Wish:
         collision: P(collision) of the chosen plan.
         surprise: nats.
         doubt: level.
+        path: (H,2) the chosen plan, map frame, m; empty where it is not known.
     """
 
     steer: float = NAN
@@ -48,15 +47,20 @@ class Wish:
     collision: float = NAN
     surprise: float = NAN
     doubt: float = NAN
+    path: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Both wishes in one frame, ``t`` s after the first."""
+    """Both wishes in one frame, ``t`` s after the first of the recording."""
 
     t: float
     before: Wish
     after: Wish
+
+    def apart_m(self, number: int) -> float:
+        """How far the chosen plans are apart after ``AHEAD_S[number]``; NaN if one is unknown."""
+        return math.dist(self.before.ahead[number], self.after.ahead[number])
 
 
 def along(path: np.ndarray, dt: float) -> tuple[tuple[float, float], ...]:
@@ -71,6 +75,7 @@ class RecordedWishes:
     """What was wanted when the recording was made.
 
     Attributes:
+        index: of the recording.
         planned: the recording has a planner's proposals; else the commands count that the vehicle
             followed, whoever drove.
         model_hash: of the model that planned, empty if none did.
@@ -87,7 +92,7 @@ class RecordedWishes:
         return RecordedWishes(BagIndex(path, role))
 
     def __init__(self, index: BagIndex):
-        self._index, self.role = index, index.role
+        self.index, self.role = index, index.role
         self.planned = "control_proposal" in index.keys
         latent = index.at("latent", len(index) - 1)
         self.model_hash = latent.model_hash if latent is not None else ""
@@ -98,18 +103,25 @@ class RecordedWishes:
             return "no plans, so what the vehicle followed"
         return f"plans of model {self.model_hash[:8] or '(unknown)'}"
 
+    def time_of(self, stamp_ns: int) -> float:
+        """Where a stamp is on the time line of the recording, s."""
+        return float(self.index.times_s[self._frame(stamp_ns)])
+
+    def _frame(self, stamp_ns: int) -> int:
+        return int(np.abs(self._stamps - stamp_ns).argmin())
+
     def at(self, stamp_ns: int) -> Wish:
         """The wish for the frame of a stamp."""
-        frame = int(np.abs(self._stamps - stamp_ns).argmin())
+        frame = self._frame(stamp_ns)
         found: dict[str, Any] = {}
         if (message := self._answer("control_proposal", frame)) is not None:
             found |= {"steer": float(message.steer), "accel": float(message.accel)}
-        elif not self.planned and frame + 1 < len(self._index):
+        elif not self.planned and frame + 1 < len(self.index):
             found |= self._followed(frame + 1)
         if (message := self._answer("imagined_rollouts", frame)) is not None:
             shape = (message.candidates, message.horizon)
             row = [np.reshape(v, shape)[message.chosen] for v in (message.x, message.y)]
-            found["ahead"] = along(np.stack(row, -1).astype(float), float(message.dt))
+            found |= _plan(np.stack(row, -1).astype(float), float(message.dt))
         if (message := self._answer("plan_statistics", frame)) is not None:
             found["plan_ms"] = float(message.plan_ms)
             found["collision"] = float(message.collision_probability)
@@ -120,7 +132,7 @@ class RecordedWishes:
 
     def _answer(self, key: str, frame: int) -> Any | None:
         """The message that answers this very frame."""
-        message = self._index.at(key, frame)
+        message = self.index.at(key, frame)
         if message is None:
             return None
         stamp = message.header.stamp
@@ -128,7 +140,7 @@ class RecordedWishes:
         return message if abs(apart) <= TOLERANCE_NS else None
 
     def _followed(self, frame: int) -> dict[str, float]:
-        status = self._index.at("vehicle_status", frame)
+        status = self.index.at("vehicle_status", frame)
         if status is None:
             return {}
         control = status.control
@@ -151,7 +163,7 @@ def replanned(
         UserError: no recording, or no picture in it for a camera model.
     """
     sources = replace(Sources.of_model(driver.camera), role=recorded.role)
-    scene, first_ns = None, None
+    scene = None
     for moment in BagFrames(path, sources):
         if moment.scene is not scene:
             scene = moment.scene
@@ -159,10 +171,9 @@ def replanned(
         frame = _with_picture(moment, driver)
         if frame is None:
             continue
-        first_ns = frame.stamp_ns if first_ns is None else first_ns
         driver.drive(frame)
-        t = (frame.stamp_ns - first_ns) * 1e-9
-        yield Pair(t, recorded.at(frame.stamp_ns), wish_of(driver, dt))
+        stamp = frame.stamp_ns
+        yield Pair(recorded.time_of(stamp), recorded.at(stamp), wish_of(driver, dt))
 
 
 def _with_picture(moment: Moment, driver: PlannerDriver) -> SceneFrame | None:
@@ -173,6 +184,11 @@ def _with_picture(moment: Moment, driver: PlannerDriver) -> SceneFrame | None:
     return None if math.isnan(age_s) else replace(moment.frame, image=picture)
 
 
+def _plan(path: np.ndarray, dt: float) -> dict[str, Any]:
+    """What a :class:`Wish` says of a chosen plan."""
+    return {"ahead": along(path, dt), "path": tuple(map(tuple, path.round(2).tolist()))}
+
+
 def wish_of(driver: PlannerDriver, dt: float) -> Wish:
     """What a driver in process wanted last; ``dt`` is the step of its model, s."""
     plan, observation, filtered = driver.plan, driver.observation, driver.filtered
@@ -181,110 +197,9 @@ def wish_of(driver: PlannerDriver, dt: float) -> Wish:
     return Wish(
         steer=plan.command.steer if plan.usable else NAN,
         accel=plan.command.accel if plan.usable else NAN,
-        ahead=along(path, dt),
+        **_plan(path, dt),
         plan_ms=plan.plan_ms,
         collision=plan.collision_probability,
         surprise=float(filtered.surprise),
         doubt=float(plan.doubt.level),
     )
-
-
-# ------------------------------------------------------------------ the difference
-
-
-def difference(pairs: list[Pair]) -> dict[str, Any]:
-    """How two planners differ: medians and 95th percentiles over the frames that have both.
-
-    ``opposite_share``: one brakes while the other accelerates. ``worst``: the moments at which the
-    plans are furthest apart.
-    """
-    steer, accel, *apart = (_column(pairs, measure) for measure in _MEASURES)
-    opposite = [
-        {_pedal(p.before.accel), _pedal(p.after.accel)} == {-1, 1}
-        for p in pairs
-        if math.isfinite(p.before.accel) and math.isfinite(p.after.accel)
-    ]
-    return {
-        "frames": len(pairs),
-        "steer": _spread(abs(steer)),
-        "accel": _spread(abs(accel)),
-        "opposite_share": float(np.mean(opposite)) if opposite else None,
-        "apart_m": {f"{s:g} s": _spread(d) for s, d in zip(AHEAD_S, apart, strict=True)},
-        **{
-            name: {
-                "before": _median([getattr(p.before, name) for p in pairs]),
-                "after": _median([getattr(p.after, name) for p in pairs]),
-            }
-            for name in ("plan_ms", "collision", "surprise", "doubt")
-        },
-        "worst": _worst(pairs),
-    }
-
-
-def _apart(number: int):
-    def metres(pair: Pair) -> float:
-        return math.dist(pair.before.ahead[number], pair.after.ahead[number])
-
-    return metres
-
-
-_MEASURES = (
-    lambda p: p.after.steer - p.before.steer,
-    lambda p: p.after.accel - p.before.accel,
-    *(_apart(number) for number in range(len(AHEAD_S))),
-)
-
-
-def _column(pairs: list[Pair], measure) -> np.ndarray:
-    return np.array([measure(pair) for pair in pairs], float)
-
-
-def _pedal(accel: float) -> int:
-    return -1 if accel < BRAKES else 1 if accel > GOES else 0
-
-
-def _spread(values: np.ndarray) -> dict[str, float | None]:
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return {"median": None, "p95": None}
-    return {"median": float(np.median(known)), "p95": float(np.percentile(known, 95))}
-
-
-def _median(values: list[float]) -> float | None:
-    return _spread(np.array(values, float))["median"]
-
-
-def _worst(pairs: list[Pair]) -> list[dict[str, float]]:
-    """Moments at least a second apart, furthest plans first; by steering where no plan is known."""
-    last = len(AHEAD_S) - 1
-    measured = [(_apart(last)(p), p) for p in pairs]
-    if not any(math.isfinite(value) for value, _ in measured):
-        measured = [(abs(p.after.steer - p.before.steer), p) for p in pairs]
-    ranked = sorted((m for m in measured if math.isfinite(m[0])), key=lambda m: -m[0])
-    chosen: list[tuple[float, Pair]] = []
-    for value, pair in ranked:
-        if len(chosen) < WORST and all(abs(pair.t - other.t) >= 1.0 for _, other in chosen):
-            chosen.append((value, pair))
-    return [
-        {
-            "t": round(pair.t, 2),
-            "difference": value,
-            **{f"{name}_{which}": getattr(wish, name)
-               for which, wish in (("before", pair.before), ("after", pair.after))
-               for name in ("steer", "accel")},
-        }
-        for value, pair in chosen
-    ]  # fmt: skip
-
-
-def rows(pairs: list[Pair]) -> list[dict[str, Any]]:
-    """Every frame, for the JSON; None for what is not known."""
-
-    def clean(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: clean(v) for key, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [clean(v) for v in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return [clean(asdict(pair)) for pair in pairs]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from watcher import PATIENCE_S, Watch, running_view
+from browser import browser
+from watcher import PATIENCE_S, Watch, running_view, running_wm
 
 pytest.importorskip("rclpy", reason="needs ROS 2 (pip install . brings it)")
 
@@ -24,10 +25,12 @@ from wm_planner.planner_config import PlannerConfig
 from wm_sim.simulator import Simulator
 from wm_training.bag_writer import BagWriter
 from wm_training.drive_bag import DriveBag
-from wm_training.replay_plans import Pair, Wish, along, difference
+from wm_training.replay_difference import difference
+from wm_training.replay_plans import Pair, Wish, along
 from wm_training.view.bag_index import BagIndex
 from wm_training.view.collector import HISTORY
 from wm_training.view.events import changes
+from wm_training.view.planned_again import PlannedAgain
 from wm_training.view.recorded import BagSource
 
 FRAMES = 40
@@ -218,6 +221,49 @@ def test_the_difference_of_two_known_plans():
     assert found["surprise"] == {"before": None, "after": None}
     assert [row["t"] for row in found["worst"]] == [0.0, 2.0]
     json.dumps(found, allow_nan=False)
+
+
+def test_both_plans_are_shown_in_the_moments_that_have_them(bag):
+    index = BagIndex(bag)
+    ahead, moved = (((0.0, y),) * 3 for y in (0.0, 2.0))
+    path = ((1.0, 2.0), (3.0, 4.0))
+    pairs = [
+        Pair(index.times_s[n], Wish(0.1, 0.5, ahead), Wish(0.3, -0.5, moved, path, surprise=4.0))
+        for n in (3, 4, 5)
+    ]
+    source = BagSource(index, again=PlannedAgain("other", 0.2, pairs))
+    about = part(source, "about")
+    assert about["again"]["name"] == "other" and about["again"]["worst"]
+    assert about["line"]["apart"][2:7] == [None, 2.0, 2.0, 2.0, None]
+    source.control({"do": "pause"})
+    for frame, planned in ((4, True), (7, False)):
+        source.control({"do": "seek", "t": index.times_s[frame]})
+        source.poll()
+        shown = next(p for p in source.parts.newer({}) if p.name == "again")
+        assert bool(shown.payload) == planned
+        if planned:
+            assert np.frombuffer(shown.payload, "<f4").tolist() == [1.0, 2.0, 3.0, 4.0]
+            assert shown.about["apart"] == 2.0 and shown.about["recorded"]["steer"] == 0.1
+            assert shown.about["now"]["surprise"] == 4.0
+            assert shown.about["now"]["plan_ms"] is None
+
+
+def test_the_page_of_a_replay_has_both_plans(bag, models):
+    with (
+        running_wm("replay", bag, "--model", models / "1", "--view", "--view-port", 0) as address,
+        browser() as page,
+    ):
+        page.size(1440, 900)
+        page.open(address)
+        page.wait("Boolean(window.view && view.model.again && view.model.again.data.byteLength)")
+        apart = page.wait("document.querySelector('#again-apart').textContent")
+        assert apart.startswith("plans ") and apart.endswith("m apart after 3 s")
+        cells = (
+            "[...document.querySelectorAll('#again-rows tr')].map((r) => r.cells[2].textContent)"
+        )
+        assert all(text[-1].isalnum() or text[-1] == "%" for text in page.value(cells))
+        assert str(models / "1") in page.value("document.querySelector('#again-name').textContent")
+        assert page.errors == []
 
 
 def test_a_path_is_compared_only_as_far_as_it_goes():

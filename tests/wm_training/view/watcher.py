@@ -19,12 +19,16 @@ from wm_training.view.parts import unpack
 PATIENCE_S = 120.0  # on a loaded machine
 
 
-@contextmanager
-def running_view(*arguments: object, env: dict[str, str] | None = None) -> Iterator[str]:
+def running_view(*arguments: object, env: dict[str, str] | None = None):
     """``wm view`` on a free port; its address."""
-    command = [sys.executable, "-m", "wm_training.cli", "view", "--port", "0"]
+    return running_wm("view", "--port", 0, *arguments, env=env)
+
+
+@contextmanager
+def running_wm(*arguments: object, env: dict[str, str] | None = None) -> Iterator[str]:
+    """A ``wm`` command that serves something; its address."""
     process = subprocess.Popen(
-        [*command, *map(str, arguments)],
+        [sys.executable, "-m", "wm_training.cli", *map(str, arguments)],
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,8 +17,18 @@ from rich.table import Table
 
 from wm_dynamics.errors import UserError
 from wm_planner.paths import DEFAULT_MODEL
-from wm_training.replay_plans import AHEAD_S, RecordedWishes, difference, replanned, rows
+from wm_training.replay_difference import difference, rows
+from wm_training.replay_plans import AHEAD_S, Pair, RecordedWishes, replanned
 from wm_training.report import make_console, write_json
+from wm_training.view.planned_again import PlannedAgain
+from wm_training.view.recorded import BagSource
+from wm_training.view.server import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    address_of,
+    listening_socket,
+    serve,
+)
 
 # Only these plan; the others follow rules or clone.
 PLANNERS = ("planner", "actor", "blind", "untrained")
@@ -42,14 +55,39 @@ class Args:
     """Plan only as many frames."""
     json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
     """Write the difference and every frame here."""
+    view: bool = False
+    """Then show the recording in the browser, with both plans in every frame."""
+    view_port: int = DEFAULT_PORT
+    """Port of that page; 0 takes a free one."""
 
 
 def main(args: Args) -> None:
-    """Plan again and compare."""
+    """Plan again and compare.
+
+    Raises:
+        UserError: no recording of a drive, no such planner, or the port of the page is in use.
+    """
     if args.driver not in PLANNERS:
         raise UserError(f"driver '{args.driver}' makes no plans; known: {', '.join(PLANNERS)}")
-    recorded = RecordedWishes.open(args.bag, args.role_name)
     console = make_console()
+    # The port is taken first: planning may take long, and must not have been for nothing.
+    with listening_socket(DEFAULT_HOST, args.view_port) if args.view else nullcontext() as bound:
+        recorded = RecordedWishes.open(args.bag, args.role_name)
+        pairs, dt = _plan(args, recorded, console)
+        found = difference(pairs)
+        show(console, found)
+        if args.json is not None:
+            about = {"bag": str(args.bag), "recorded_model": recorded.model_hash,
+                     "recorded_plans": recorded.planned, "model": args.model,
+                     "driver": args.driver, "seed": args.seed}  # fmt: skip
+            write_json(args.json, {"about": about, "difference": found, "frames": rows(pairs)})
+        if bound is not None:
+            name = args.model if args.driver == "planner" else f"{args.driver}, {args.model}"
+            _serve(bound, recorded, PlannedAgain(name, dt, pairs), console)
+
+
+def _plan(args: Args, recorded: RecordedWishes, console: Console) -> tuple[list[Pair], float]:
+    """Both wishes in every frame, and the seconds per imagined step of those made now."""
     console.print(f"recorded: {recorded}; now: {args.driver}, model {args.model}", highlight=False)
     import torch
 
@@ -66,13 +104,16 @@ def main(args: Args) -> None:
         pairs = list(islice(replanned(args.bag, driver, dt, recorded, args.seed), args.frames))
     if not pairs:
         raise UserError(f"{args.bag}: no complete frame; `wm dataset build` says what is missing")
-    found = difference(pairs)
-    show(console, found)
-    if args.json is not None:
-        about = {"bag": str(args.bag), "recorded_model": recorded.model_hash,
-                 "recorded_plans": recorded.planned, "model": args.model,
-                 "driver": args.driver, "seed": args.seed}  # fmt: skip
-        write_json(args.json, {"about": about, "difference": found, "frames": rows(pairs)})
+    return pairs, dt
+
+
+def _serve(
+    bound: socket.socket, recorded: RecordedWishes, again: PlannedAgain, console: Console
+) -> None:
+    """The page with both plans, until Ctrl-C."""
+    console.print(f"both plans: {address_of(bound)}  (Ctrl-C ends it)", highlight=False)
+    source = BagSource(recorded.index, again=again)
+    asyncio.run(serve(source, bound, lambda: False))
 
 
 def show(console: Console, found: dict[str, Any]) -> None:

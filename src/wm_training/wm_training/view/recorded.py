@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from wm_training.view import compact
 from wm_training.view.bag_index import BagIndex
 from wm_training.view.collector import EVENT_KEYS, HISTORY, HISTORY_S, Collector
 from wm_training.view.events import changes
+
+if TYPE_CHECKING:  # it brings a planner, which a recording does not need
+    from wm_training.view.planned_again import PlannedAgain
 
 LINE_POINTS = 1500  # of the curves in the time line, at most
 PAST_STRIDE = 2  # frames between two points of the plots after a jump
@@ -28,11 +31,16 @@ class BagSource:
         parts: what is shown.
     """
 
-    def __init__(self, index: BagIndex, clock: Callable[[], float] = time.monotonic):
-        """Args: index of the recording; clock: steady, s."""
+    def __init__(
+        self,
+        index: BagIndex,
+        clock: Callable[[], float] = time.monotonic,
+        again: PlannedAgain | None = None,
+    ):
+        """Args: index of the recording; clock: steady, s; again: plans to show beside its own."""
         self.collector = Collector()
         self.parts = self.collector.parts
-        self._index, self._clock = index, clock
+        self._index, self._clock, self._again = index, clock, again
         self._frame = -1
         self._shown: dict[str, int] = {}
         self._playing, self._pace = True, 1.0
@@ -48,6 +56,7 @@ class BagSource:
                 "problem": index.problem,
                 "can": {},
                 "line": self._line(),
+                "again": again.about() if again is not None else None,
             },
         )
 
@@ -65,6 +74,8 @@ class BagSource:
             name: [row[columns.index(name)] for row in rows]
             for name in ("speed", "gate", "surprise")
         }
+        if self._again is not None:
+            line["apart"] = self._again.apart(self._index.times_s[frames])
         return {"t": [round(float(self._index.times_s[f]), 2) for f in frames], **line}
 
     def _row(self, frame: int) -> list:
@@ -142,6 +153,8 @@ class BagSource:
         for key in EVENT_KEYS if onward else ():
             for message in self._index.between(key, self._frame, frame):
                 self.collector.take(key, message, now_s)
+        if self._again is not None:
+            self._again.show(self.parts, now_s)
         self._frame = frame
         self.collector.paused = False  # the line moves, whatever the simulation did then
         self.collector.update(now_s)

@@ -1,5 +1,6 @@
 // The live view: connects, keeps the newest of everything, draws.
 
+import { showAgain } from "./again.js";
 import { showControls, toast, wireControls } from "./controls.js";
 import { connect } from "./link.js";
 import { model, take } from "./model.js";
@@ -62,6 +63,7 @@ const send = connect({
     }
     showControls();
     showPanels(now);
+    showAgain();
     drawPlots();
     drawTimeline();
     banner(model.about.problem || "", "warn");

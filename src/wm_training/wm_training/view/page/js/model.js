@@ -10,7 +10,7 @@ export const model = {
   arrived: 0, // ms, of the newest
   interval: 100, // ms between two, smoothed
   town: null, route: null, futures: null, bev: null, bag: null,
-  camera: null, imagined: null, unexpected: null,
+  camera: null, imagined: null, unexpected: null, again: null,
   past: { columns: [], rows: [] },
 };
 
@@ -23,7 +23,7 @@ export function take(parts, now) {
   if (parts.history) model.past = parts.history.data;
   if (parts.futures) model.futures = futures(parts.futures);
   if (parts.bev) model.bev = parts.bev.data.byteLength ? new Uint8Array(parts.bev.data) : null;
-  for (const name of ["camera", "imagined", "unexpected"]) {
+  for (const name of ["camera", "imagined", "unexpected", "again"]) {
     if (parts[name]) model[name] = parts[name];
   }
   if (parts.state) takeState(parts.state.data, now);

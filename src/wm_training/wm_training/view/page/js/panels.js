@@ -8,6 +8,7 @@ const SILENT_S = 2; // a topic that has said nothing for so long is said to be s
 const GLOW_MS = 900; // a rule that tripped for one frame stays lit for so long
 const NEAR = 0.8; // share of a limit from which on a lamp is yellow
 const glowing = new Map(); // rule -> when it last tripped
+const known = new Map(); // rule -> how it was last told
 
 const words = (name) => name.replace(/_s$/, "").replaceAll("_", " ");
 const text = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
@@ -97,7 +98,7 @@ function showCluster(state) {
   $("speed").textContent = Math.abs(Math.round((ego.speed || 0) * 3.6));
   const cap = plan && plan.cap;
   $("cap").hidden = !cap;
-  if (cap) $("cap").textContent = `doubt: ≤ ${Math.round(cap * 3.6)}`;
+  if (cap) $("cap").textContent = `doubt: ≤ ${Math.round(cap * 3.6)} km/h`;
   const pedal = (ego.throttle || 0) - (ego.brake || 0);
   bar("steer-bar", -(ego.steer || 0)); // left is left
   $("steer").textContent = text(ego.steer, 2);
@@ -107,13 +108,14 @@ function showCluster(state) {
 }
 
 function showPlan(state) {
-  const { plan, belief } = state;
+  const { plan, belief, wish } = state;
   const doubt = $("doubt");
   doubt.hidden = !plan;
   if (!plan) return;
-  doubt.dataset.level = ["good", "warn", "bad"][plan.doubt] || "bad";
-  doubt.textContent = ["no doubt", "in doubt", "asks to stop"][plan.doubt] || "";
-  doubt.title = plan.doubt_reason;
+  const useless = wish && wish.steer === null; // no numbers: the gate stops
+  doubt.dataset.level = useless ? "bad" : ["good", "warn", "bad"][plan.doubt] || "bad";
+  doubt.textContent = useless ? "not usable" : ["no doubt", "in doubt", "asks to stop"][plan.doubt] || "";
+  doubt.title = useless ? wish.reason : plan.doubt_reason;
   const rows = [
     ["planned in", `${text(plan.ms, 0)} ms`, plan.missed ? "warn" : ""],
     ["futures", String(plan.candidates)],
@@ -121,7 +123,8 @@ function showPlan(state) {
       plan.collision > 0.2 ? "bad" : plan.collision > 0.05 ? "warn" : ""],
     ["trusted", `${text(plan.trusted_s, 1)} s`],
     ["disagreement", text(plan.disagreement, 3)],
-    ["feasible", plan.feasible ? "yes" : "no", plan.feasible ? "" : "bad"],
+    ["feasible", useless ? "not finite" : plan.feasible ? "yes" : "no",
+      plan.feasible && !useless ? "" : "bad"],
     ["surprise", belief ? `${text(belief.surprise, 1)} nats` : "–"],
     ["frame", belief ? (belief.stop ? "stop" : belief.imagined ? "imagined" : "seen") : "–",
       belief && (belief.stop || belief.imagined) ? "warn" : ""],
@@ -151,7 +154,10 @@ function showGate(state, now) {
   if (!gate) return;
   $("interventions").textContent = gate.interventions
     ? `${gate.interventions} intervention${gate.interventions === 1 ? "" : "s"}` : "";
-  $("rules").replaceChildren(...gate.rules.map(([name, value, limit, tripped, unit, share, acts]) => {
+  const level = gateLevel(gate.state);
+  const why = gate.reason && level !== "good" && level !== "idle" ? [element("li", { "data-level": level },
+    element("i", { class: "lamp" }), element("span", { class: "name" }, gate.reason))] : [];
+  const rows = allRules(gate.rules).map(([name, value, limit, tripped, unit, share, acts]) => {
     if (tripped) glowing.set(name, now);
     const lit = now - (glowing.get(name) || -Infinity) < GLOW_MS;
     const level = lit ? "bad" : share !== null && share >= NEAR && acts ? "warn" : "good";
@@ -162,7 +168,16 @@ function showGate(state, now) {
       element("i", { class: "lamp" }), element("span", { class: "name" }, words(name)),
       element("span", { class: "value" }, value === null ? "none" : text(value, digits),
         element("span", {}, value === null ? "" : ` / ${text(limit, digits)}${of}`)));
-  }));
+  });
+  $("rules").replaceChildren(...why, ...rows);
+}
+
+/** Every rule that was ever told, in order, so that the list does not jump: some are told only
+ * while somebody is near. */
+function allRules(told) {
+  const now = new Map(told.map((rule) => [rule[0], rule]));
+  for (const rule of told) known.set(rule[0], rule);
+  return [...known].map(([name, rule]) => now.get(name) || [name, null, null, false, rule[4], null, rule[6]]);
 }
 
 function showEvents(state) {

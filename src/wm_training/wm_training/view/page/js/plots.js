@@ -8,7 +8,7 @@ const PLOTS = {
   steer: { series: [["steer", COLOURS.plan, 1]], least: [-0.5, 0.5], zero: true, unit: "", digits: 2 },
   pedals: { series: [["throttle", COLOURS.good, 1], ["brake", COLOURS.bad, -1]], least: [-1, 1],
     zero: true, unit: "", digits: 2 },
-  surprise: { series: [["surprise", "#b79bf0", 1]], least: [0, 4], unit: "nats", digits: 1 },
+  surprise: { series: [["surprise", COLOURS.surprise, 1]], least: [0, 4], unit: "nats", digits: 1 },
   novelty: { series: [["novelty", "#e5a0c8", 1]], least: [0, 4], unit: "", digits: 1 },
 };
 const SHADES = { warn: "rgba(240,180,69,.13)", bad: "rgba(242,106,99,.18)" };
@@ -47,6 +47,12 @@ function drawPlot(name, plot, end) {
   }
   ctx.fillStyle = COLOURS.faint;
   ctx.font = "10px system-ui, sans-serif";
+  ctx.textAlign = "center";
+  for (const ago of [20, 10]) {
+    ctx.fillRect(Math.round(x(end - ago)), height - 3, 1, 3);
+    ctx.fillText(`−${ago} s`, x(end - ago), height - 5);
+  }
+  ctx.textAlign = "left";
   ctx.fillText(label(high), 1, 10);
   ctx.fillText(label(low), 1, height - 3);
   ctx.lineWidth = 1.6;

@@ -1,5 +1,6 @@
 // The time line of a recording: speed, surprise, and where the gate was not nominal; click to seek.
 
+import { drawWorst } from "./again.js";
 import { COLOURS, fresh, gateLevel, runs } from "./canvas.js";
 import { model } from "./model.js";
 
@@ -48,7 +49,9 @@ export function drawTimeline() {
     ctx.fillRect(from, 0, Math.max(1.5, x(line.t[last + 1] ?? bag.length) - from), height);
   }
   curve(ctx, line.t, line.speed, COLOURS.plan, x, height);
-  curve(ctx, line.t, line.surprise, "#b79bf0", x, height);
+  curve(ctx, line.t, line.surprise, COLOURS.surprise, x, height);
+  if (line.apart) curve(ctx, line.t, line.apart, COLOURS.again, x, height);
+  drawWorst(ctx, x);
   ctx.fillStyle = COLOURS.text;
   ctx.fillRect(x(bag.at) - 1, 0, 2, height);
 }

@@ -1,5 +1,6 @@
 // The scene from above, forward is up: town, route, road users, imagined futures, chosen plan.
 
+import { planAgain } from "./again.js";
 import { COLOURS, costColour, fresh } from "./canvas.js";
 import { model, moving, pastOf } from "./model.js";
 
@@ -31,6 +32,7 @@ export function drawTop(canvas, now) {
   drawLights(ctx);
   for (const row of objects) drawRoadUser(ctx, row);
   drawPlan(ctx, ego, scale);
+  drawAgain(ctx, ego, scale);
   drawEgo(ctx, ego);
   ctx.restore();
   drawScale(ctx, width, height, scale);
@@ -139,12 +141,28 @@ function drawPlan(ctx, ego, scale) {
     ctx.setLineDash([]);
     ctx.globalAlpha = 1;
   }
-  ctx.fillStyle = COLOURS.plan;
-  for (let i = 4; i < futures.steps; i += 5) { // a dot a second
+  dots(ctx, futures.chosen, futures.dt, COLOURS.plan);
+}
+
+/** A dot a second. */
+function dots(ctx, xy, dt, colour) {
+  const stride = Math.max(1, Math.round(1 / (dt || 0.2)));
+  ctx.fillStyle = colour;
+  for (let i = stride - 1; 2 * i < xy.length; i += stride) {
     ctx.beginPath();
-    ctx.arc(futures.chosen[2 * i], futures.chosen[2 * i + 1], 0.5, 0, 7);
+    ctx.arc(xy[2 * i], xy[2 * i + 1], 0.5, 0, 7);
     ctx.fill();
   }
+}
+
+/** What another model chose in this moment. */
+function drawAgain(ctx, ego, scale) {
+  const again = planAgain();
+  if (!again) return;
+  ctx.strokeStyle = COLOURS.again;
+  ctx.lineWidth = Math.max(0.3, 2 / scale);
+  path(ctx, ego, again.xy, 0, again.xy.length / 2);
+  dots(ctx, again.xy, again.dt, COLOURS.again);
 }
 
 function drawLights(ctx) {
