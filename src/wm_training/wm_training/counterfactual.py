@@ -10,25 +10,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from wm_dynamics.errors import UserError
+from wm_perception.camera_stream import FRONT
 from wm_perception.frame import Command, SceneFrame
 from wm_perception.route import RouteTracker
 from wm_sim.expert import Expert, ExpertStyle
-from wm_sim.fork import BranchFailed, in_fork
+from wm_sim.fork import Arrays, BranchFailed, in_fork
 from wm_sim.simulator import Simulator
+from wm_sim.view import WorldView
 from wm_training.collect import FRAMES_AFTER_END, episode_arrays
 from wm_training.counterfactual_actions import WAYS, plan
-from wm_training.counterfactual_drives import begin_drive, longest
+from wm_training.counterfactual_drives import DRY, begin_drive, longest
+from wm_training.counterfactual_pictures import illustrate
 from wm_training.labels import OFF_ROUTE_M, LabelledFrame, Labeller
 from wm_training.situations import Quota, green, kinds_now, quota
 from wm_training.store import StoreWriter
+from wm_training.store_columns import COLUMNS, camera_columns
 from wm_training.town_jobs import Report, run_jobs
+from wm_training.weather_split import COLLECTED
 
 HISTORY_S = 2.2  # before the fork: enough to fill a model's memory
 BRANCH_S = 3.2  # after it: a horizon of 3 s, and a step
@@ -51,6 +56,8 @@ class CounterfactualJob:
         seed: of everything.
         out: store; one that exists is continued.
         frame_dt: s between frames.
+        camera: also keep what the front camera saw before the fork, each drive in a weather of its
+            own.
     """
 
     town: str
@@ -58,6 +65,7 @@ class CounterfactualJob:
     seed: int
     out: Path
     frame_dt: float = 0.1
+    camera: bool = False
 
     @property
     def total(self) -> int:
@@ -122,7 +130,8 @@ def collect_town(job: CounterfactualJob, report: Report = lambda done: None) -> 
     """
     cv2.setNumThreads(1)  # a forked copy has no other threads
     simulator = Simulator(job.town, frame_dt=job.frame_dt)
-    with simulator, StoreWriter(job.out, frame_dt=job.frame_dt) as writer:
+    names = (*COLUMNS, *camera_columns([FRONT.camera] if job.camera else []))
+    with simulator, StoreWriter(job.out, frame_dt=job.frame_dt, columns=names) as writer:
         found = Found.read(job, writer.manifest["episodes"])
         wanted = quota(job.situations, found.kinds)
         report(found.situations)
@@ -147,6 +156,7 @@ class _Drive:
         self._job, self._simulator, self._writer = job, simulator, writer
         self._found, self._report = found, report
         self._next_frame = self._next_green = 0
+        self._views: deque[WorldView] = deque(maxlen=job.frames(HISTORY_S) + 1)
         # Late drives take what comes, so that a town without lights gives situations, too.
         self._picky = found.drive < job.situations
 
@@ -155,14 +165,20 @@ class _Drive:
         job, simulator = self._job, self._simulator
         rng = job.rng(0, self._found.drive)
         expert = Expert()
-        driver, facts = begin_drive(simulator, wanted.open, expert, rng, job.frame_dt)
+        weathers = COLLECTED if job.camera else (DRY,)
+        weather = str(job.rng(2, self._found.drive).choice(weathers))
+        driver, facts = begin_drive(simulator, wanted.open, expert, rng, job.frame_dt, weather)
         scene, frame = simulator.scene, simulator.frame()
         assert scene is not None
         tracker = RouteTracker(scene.route)
+        begun_ns = frame.stamp_ns
         recent: deque[SceneFrame] = deque(maxlen=job.frames(HISTORY_S) + 1)
         replayed = max(self._found.frames, default=-1)
         for number in range(longest(simulator)):
             recent.append(frame)
+            # Rain falls by the clock, which goes on from drive to drive, but not in a collection
+            # that was stopped.
+            self._views.append(replace(simulator.view(), stamp_ns=frame.stamp_ns - begun_ns))
             seen = tracker.update(frame.ego.pose)
             lost = frame.collided or abs(seen.lateral) > OFF_ROUTE_M
             if lost or scene.route.length_m - seen.s < ROUTE_LEFT_M or wanted.missing <= 0:
@@ -219,17 +235,19 @@ class _Drive:
         facts = {"town": job.town, "seed": job.seed, "drive": self._found.drive, **info}
         facts |= {"situation": number, "fork_frame": len(recent) - 1}
         episodes = []
-        for branch, way in enumerate(WAYS):
-            rng = job.rng(1, self._found.drive, info["frame"], branch)
+        try:
+            for branch, way in enumerate(WAYS):
+                rng = job.rng(1, self._found.drive, info["frame"], branch)
 
-            def work(way: str = way, rng: np.random.Generator = rng) -> Mapping[str, np.ndarray]:
-                return drive_on(job, self._simulator, labeller, expert, way, rng, history)
+                def work(way: str = way, rng: np.random.Generator = rng) -> Arrays:
+                    return drive_on(job, self._simulator, labeller, expert, way, rng, history)
 
-            try:
-                arrays = in_fork(self._simulator, work)
-            except BranchFailed:
-                return False
-            episodes.append((arrays, {**facts, "branch": branch, "way": way}))
+                branched = {**facts, "branch": branch, "way": way}
+                episodes.append((in_fork(self._simulator, work), branched))
+            if job.camera:
+                illustrate([arrays for arrays, _ in episodes], self._simulator, self._views)
+        except BranchFailed:
+            return False
         self._writer.append_episodes(episodes)
         self._found.situations += 1
         self._report(self._found.situations)

@@ -29,6 +29,7 @@ TRUCKS, CYCLISTS, PARKED = 4, 5, 10  # at most
 MAX_START_MPS, STAGED_START_MPS = 7.0, 4.0
 STAGING = {"cut_in": 0.9, "crossing": 0.4, "queue": 0.25}  # how often, when the kind is missing
 ROUTES_TRIED = 6
+DRY = "day"
 
 
 def begin_drive(
@@ -37,6 +38,7 @@ def begin_drive(
     expert: Expert,
     rng: np.random.Generator,
     frame_dt: float,
+    weather: str = DRY,
 ) -> tuple[PerturbedDriver, dict]:
     """Begin an episode on a random route.
 
@@ -46,6 +48,7 @@ def begin_drive(
         expert: who drives, perturbed.
         rng: draws everything.
         frame_dt: s per frame.
+        weather: name of a preset.
 
     Returns:
         The driver, and facts for the store.
@@ -57,6 +60,7 @@ def begin_drive(
         cyclists=int(rng.integers(CYCLISTS)),
         pedestrians=int(rng.choice(PEDESTRIANS)),
         parked=int(rng.integers(PARKED)),
+        weather=weather,
         scenario=scenario,
     )
     scene = simulator.start(
@@ -70,7 +74,7 @@ def begin_drive(
     habit = str(rng.choice(list(DRIVERS), p=list(DRIVERS.values())))
     driver = PerturbedDriver(HABITS[habit], rng, frame_dt, expert)
     driver.reset(scene)
-    return driver, {"habit": habit, "traffic": traffic}
+    return driver, {"habit": habit, "traffic": traffic, "weather": weather}
 
 
 def _route(

@@ -120,7 +120,8 @@ class StoreWriter:
         """Write episodes that belong together: a store has all of them or none.
 
         Args:
-            episodes: columns and facts of each, see :meth:`append_episode`.
+            episodes: columns and facts of each, see :meth:`append_episode`. An array that several
+                of them have is kept once.
 
         Raises:
             ValueError: a column is missing or malformed.
@@ -129,12 +130,13 @@ class StoreWriter:
         names, labels = self.manifest["columns"], len(self.manifest["labels"])
         checked_columns = [checked(arrays, names, labels) for arrays, _ in episodes]
         self._acquire()
+        written: dict[int, Path] = {}
         for columns, (_, info) in zip(checked_columns, episodes, strict=True):
             name = f"episode-{len(self.manifest['episodes']):06d}"
             folder = self.path / name
             folder.mkdir(exist_ok=True)
             for key in names:
-                np.save(folder / f"{key}.npy", columns[key])
+                _save(columns[key], folder / f"{key}.npy", written)
             self.manifest["episodes"].append(
                 {
                     "name": name,
@@ -176,6 +178,18 @@ class StoreWriter:
         draft = self.path / (MANIFEST + ".tmp")
         draft.write_text(json.dumps(self.manifest, indent=1))
         os.replace(draft, self.path / MANIFEST)
+
+
+def _save(column: np.ndarray, path: Path, written: dict[int, Path]) -> None:
+    """Write a column; one that was written for another episode just now gets a second name."""
+    path.unlink(
+        missing_ok=True
+    )  # of an unfinished episode, perhaps another's file by a second name
+    first = written.setdefault(id(column), path)
+    if first == path:
+        np.save(path, column)
+    else:
+        os.link(first, path)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ class Counterfactual:
     """Towns to drive in."""
     situations: int = 300
     """Situations per town, each with eight branches."""
+    camera: bool = False
+    """Keep what the front camera saw before the fork too, every drive in a weather of its own."""
     seed: int = 0
     """Seed of routes, traffic, drivers and actions."""
     out: Path = Path("data/counterfactual")
@@ -42,5 +44,8 @@ def counterfactual(args: Counterfactual) -> None:
         raise UserError("--towns names a town twice")
     for town in args.towns:
         load_town(town)
-    jobs = [CounterfactualJob(t, args.situations, args.seed, args.out / t) for t in args.towns]
+    jobs = [
+        CounterfactualJob(t, args.situations, args.seed, args.out / t, camera=args.camera)
+        for t in args.towns
+    ]
     collect(jobs, args.processes)
