@@ -4,7 +4,7 @@
 # make slow    the slow tests
 # make faults  every row of the fault matrix; writes runs/faults.json and docs/fault_matrix.md
 # make coverage  line coverage of the safety gate, which must be complete
-# make sanitize  the C++ engine with AddressSanitizer and UndefinedBehaviorSanitizer
+# make sanitize  the C++ engine with AddressSanitizer, UndefinedBehaviorSanitizer and valgrind
 # make mutants   does any test notice small mistakes in the safety gate? (20 minutes of CPU time)
 # make docs    the documentation as a site, in build/site
 # make clean   remove builds and caches; the environment and runs stay
@@ -33,7 +33,7 @@ ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 endif
 
-.PHONY: setup drive test lint slow faults coverage mutants docs clean
+.PHONY: setup drive test lint slow faults coverage mutants docs sanitize clean
 setup: $(STAMP)
 
 $(BIN)/python:

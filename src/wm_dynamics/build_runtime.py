@@ -75,7 +75,7 @@ def build(folder: Path, extra: tuple[str, ...] = ()) -> Path:
 
     Args:
         folder: where finished builds are kept; those of other sources are deleted.
-        extra: more flags, for sanitizers.
+        extra: more flags, for sanitizers; with -g nothing is stripped.
 
     Returns:
         The extension module, in a folder of its own below ``folder``.
@@ -140,12 +140,9 @@ def _compile(compiler: list[str], bindings: Path, work: Path, flags: list[str]) 
         ]
         list(pool.map(_run, commands))
     objects = [str(work / name) for _, name, _ in jobs]
-    shared = ["-shared", "-pthread", "-Wl,-s"] if not _sanitized(flags) else ["-shared", "-pthread"]
+    stripped = [] if "-g" in flags else ["-Wl,-s"]
+    shared = ["-shared", "-pthread", *stripped]
     _run([*compiler, *flags, *shared, *objects, "-o", str(work / file_name())])
-
-
-def _sanitized(flags: list[str]) -> bool:
-    return any(flag.startswith("-fsanitize") for flag in flags)
 
 
 def _run(command: list[str]) -> None:

@@ -1,8 +1,10 @@
-"""Run the C++ engine with AddressSanitizer and UndefinedBehaviorSanitizer: ``make sanitize``.
+"""Run the C++ engine with sanitizers and under valgrind: ``make sanitize``.
 
-Builds the extension anew with the sanitizers, in a folder of its own, and runs every variant of
-the model on every instruction set of this machine against the specification, then damaged images.
-Without torch, which a sanitizer takes minutes to load. The first error ends it with exit code 1.
+Builds the extension anew, in a folder of its own, and runs every variant of the model on every
+instruction set against the specification, then damaged images: first with AddressSanitizer and
+UndefinedBehaviorSanitizer, then, where it is installed, under valgrind, which knows nothing of
+AVX-512 but sees what is read before it was written. Without torch, which either takes minutes to
+load. The first error ends it with exit code 1.
 """
 
 from __future__ import annotations
@@ -10,18 +12,23 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import struct
+import shutil
 import subprocess
 import sys
 import tempfile
-import zlib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
+from damaged_images import random_weights, try_many
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILDER = ROOT / "src" / "wm_dynamics" / "build_runtime.py"
-FLAGS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+PLAIN = ("-O1", "-g")
+# Python makes thousands of errors of its own: only those with the extension on the stack count.
+VALGRIND = ("valgrind", "--quiet", "--trace-children=yes", "--error-limit=no", "--num-callers=30",
+            "--xml=yes")  # fmt: skip
 VARIANTS: tuple[dict, ...] = (
     {"ensemble": 3},
     {"ensemble": 3, "latent": "gaussian", "gaussian_width": 13},
@@ -29,52 +36,67 @@ VARIANTS: tuple[dict, ...] = (
     {"ensemble": 2, "core": "block_gru"},
     {"core": "block_gru", "core_blocks": 2, "deter": 96, "hidden": 64, "latent": "gaussian"},
 )
-HEADER = 12
 
 
-def build(folder: Path) -> Path:
-    """The sanitized extension."""
+def build(folder: Path, flags: tuple[str, ...]) -> Path:
+    """The extension, compiled with more flags."""
     spec = importlib.util.spec_from_file_location(BUILDER.stem, BUILDER)
     assert spec is not None and spec.loader is not None
     builder = importlib.util.module_from_spec(spec)
     sys.modules[BUILDER.stem] = builder
     spec.loader.exec_module(builder)
-    return builder.build(folder, FLAGS)
+    return builder.build(folder, flags)
 
 
-def run_inside(extension: Path, images: int) -> int:
-    """This file again, in a process with the sanitizers' libraries."""
+def run_inside(
+    extension: Path, images: int, environment: dict[str, str], before: tuple[str, ...] = ()
+) -> int:
+    """This file again, with that extension; the exit code."""
+    found = {**os.environ, "PYTHONPATH": str(extension.parent), "PYTHONMALLOC": "malloc"}
+    command = [*before, sys.executable, __file__, "--inside", "--images", str(images)]
+    return subprocess.run(command, env={**found, **environment}).returncode
+
+
+def with_sanitizers(images: int) -> int:
+    """The exit code of a run with both."""
     libraries = []
     for name in ("libasan.so", "libubsan.so"):
-        found = subprocess.run(
-            ["c++", f"-print-file-name={name}"], capture_output=True, text=True, check=True
-        )
+        asked = ["c++", f"-print-file-name={name}"]
+        found = subprocess.run(asked, capture_output=True, text=True, check=True)
         libraries.append(found.stdout.strip())
     environment = {
-        **os.environ,
         "LD_PRELOAD": " ".join(libraries),
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",  # Python never frees all
         "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONPATH": str(extension.parent),
-        "PYTHONMALLOC": "malloc",
     }
-    command = [sys.executable, __file__, "--inside", "--images", str(images)]
-    return subprocess.run(command, env=environment).returncode
+    with tempfile.TemporaryDirectory() as folder:
+        return run_inside(build(Path(folder), SANITIZED), images, environment)
 
 
-def random_weights(changes: dict):
-    """Weights of a tiny model, without torch."""
-    from wm_dynamics.config import SIZES, ModelConfig
-    from wm_dynamics.engine_image import image_layout
-    from wm_dynamics.weights import Weights
+def with_valgrind(images: int) -> int:
+    """The exit code of a run under valgrind; 0 where there is none."""
+    if shutil.which(VALGRIND[0]) is None:
+        print("valgrind: skipped, it is not installed (apt install valgrind)", flush=True)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        extension, report = build(Path(folder), PLAIN), Path(folder) / "valgrind.xml"
+        code = run_inside(extension, images, {}, (*VALGRIND, f"--xml-file={report}"))
+        return code or blame(report, extension.name)
 
-    config = ModelConfig.model_validate({**SIZES["tiny"].model_dump(), **changes})
-    rng = np.random.default_rng(0)
-    tensors = {
-        name: (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
-        for name, shape in image_layout(config)
-    }
-    return Weights(config, tensors)
+
+def blame(report: Path, extension: str) -> int:
+    """Print valgrind's errors in which the extension is on the stack; 1 if there are any."""
+    errors = ElementTree.parse(report).iter("error")
+    ours = [error for error in errors if any(
+        (frame.findtext("obj") or "").endswith(extension) for frame in error.iter("frame"))
+    ]  # fmt: skip
+    for error in ours:
+        print("valgrind:", error.findtext("what") or error.findtext("xwhat/text"))
+        for frame in error.iter("frame"):
+            where = [frame.findtext(part) or "?" for part in ("fn", "file", "line")]
+            print("   ", where[0], ":".join(where[1:]))
+    print(f"valgrind: {len(ours)} errors with the engine on the stack", flush=True)
+    return min(len(ours), 1)
 
 
 def check_variants() -> None:
@@ -85,6 +107,7 @@ def check_variants() -> None:
     rng = np.random.default_rng(1)
     state = np.array([0.5, 0.0, 0.0, 0.1, 0.0], np.float32)
     actions = rng.uniform(-1, 1, (41, 6, 2)).astype(np.float32)
+    print("instruction sets:", *instruction_sets(), flush=True)
     for changes in VARIANTS:
         weights = random_weights(changes)
         config = weights.config
@@ -107,27 +130,8 @@ def check_variants() -> None:
 
 def check_damaged(count: int) -> None:
     """Damaged images are refused or run."""
-    from wm_dynamics.engine import extension
-    from wm_dynamics.engine_image import engine_image
-
-    rng = np.random.default_rng(2)
-    payload = engine_image(random_weights({}))[HEADER:]
-    taken = 0
-    for _ in range(count):
-        damaged = bytearray(payload)
-        if rng.random() < 0.2:
-            damaged = damaged[: rng.integers(len(damaged))]
-        for _ in range(rng.integers(1, 8)):
-            if damaged:
-                end = 56 if rng.random() < 0.7 else len(damaged)
-                damaged[rng.integers(min(end, len(damaged)))] ^= 1 << rng.integers(8)
-        sealed = b"WMRT" + struct.pack("<II", 1, zlib.crc32(damaged)) + bytes(damaged)
-        try:
-            extension().Engine(sealed)
-            taken += 1
-        except ValueError:
-            continue
-    print(f"clean: {count} damaged images, {taken} of them taken", flush=True)
+    found = try_many(count, seed=2)
+    print(f"clean: {count} damaged images, {found['taken']} of them taken", flush=True)
 
 
 def main() -> int:
@@ -140,8 +144,7 @@ def main() -> int:
         check_variants()
         check_damaged(arguments.images)
         return 0
-    with tempfile.TemporaryDirectory() as folder:
-        return run_inside(build(Path(folder)), arguments.images)
+    return with_sanitizers(arguments.images) or with_valgrind(arguments.images)
 
 
 if __name__ == "__main__":
