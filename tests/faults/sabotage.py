@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from wm_dynamics import backend, backend_cpp
+from wm_dynamics import backend_array, backend_cpp
 from wm_perception import filter as latent_filter
 
 ORDERS = Path(os.environ["WM_SABOTAGE"])
@@ -53,7 +53,7 @@ class Saboteur:
 
 def sabotage_perception(saboteur: Saboteur) -> None:
     """Observations that fail, are not finite, or are unusual."""
-    judged, step = backend.TorchBackend.observe_judged, latent_filter.LatentFilter.update
+    judged, step = backend_array.ArrayBackend.observe_judged, latent_filter.LatentFilter.update
 
     def update(self, observation, *args: Any, **how: Any):
         saboteur.at(observation.stamp_ns)
@@ -69,7 +69,7 @@ def sabotage_perception(saboteur: Saboteur) -> None:
         return latent, surprise, trace, novelty if unusual is None else unusual
 
     latent_filter.LatentFilter.update = update
-    backend.TorchBackend.observe_judged = observe_judged
+    backend_array.ArrayBackend.observe_judged = observe_judged
 
 
 def sabotage_planner(saboteur: Saboteur) -> None:
@@ -99,9 +99,9 @@ def sabotage_planner(saboteur: Saboteur) -> None:
         return wrapped
 
     planner_node.read_latent = read_latent
-    for engine in (backend.TorchBackend, backend_cpp.CppBackend):
-        for name in ("imagine", "imagine_members"):
-            setattr(engine, name, spoilt(vars(engine)[name], slows=name == "imagine"))
+    engine = backend_cpp.CppBackend
+    for name in ("imagine", "imagine_members"):
+        setattr(engine, name, spoilt(vars(engine)[name], slows=name == "imagine"))
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from wm_dynamics.export.write import write_export
 from wm_dynamics.imagine import FastImagination
 from wm_dynamics.model import WorldModel
 from wm_dynamics.runtime_names import EXPORT_FOLDER
+from wm_dynamics.weights import read_weights
 
 SHIPPED = Path(__file__).parents[2] / "models" / "driving-bev"
 STATE = np.array([0.5, 0.02, 0.0, 0.1, 0.0], np.float32)
@@ -32,18 +33,18 @@ def actions(n: int) -> np.ndarray:
 
 
 @needs_engine
-def test_the_engine_is_a_torch_backend_that_imagines_the_same():
+def test_the_engine_imagines_what_torch_does():
     model = load_checkpoint(SHIPPED)
     engine, exact = make_backend_of(model), TorchBackend(model)
     model._fast = FastImagination(model, torch.float32)
     assert isinstance(engine, CppBackend) and not engine.notice
     assert engine.name.startswith("cpp (") and "fp32, 1 threads" in engine.name
-    latent = engine.initial()
+    latent, start = engine.initial(), exact.initial()
     for ours, theirs in (
-        (engine.imagine(latent, STATE, actions(9)), exact.imagine(latent, STATE, actions(9))),
+        (engine.imagine(latent, STATE, actions(9)), exact.imagine(start, STATE, actions(9))),
         (
             engine.imagine_members(latent, STATE, actions(4)),
-            exact.imagine_members(latent, STATE, actions(4)),
+            exact.imagine_members(start, STATE, actions(4)),
         ),
     ):
         for name in ("path", "speed", "disagreement", "spreads"):
@@ -55,11 +56,9 @@ def test_the_engine_is_a_torch_backend_that_imagines_the_same():
                 values, theirs.heads[name], atol=1e-4, rtol=1e-4, err_msg=name
             )
         assert ours.end is not None and theirs.end is not None
-        torch.testing.assert_close(
-            ours.end.latent.deter, theirs.end.latent.deter, atol=1e-4, rtol=1e-4
-        )
-        assert torch.equal(ours.end.latent.stoch, theirs.end.latent.stoch)
-    seen, wanted = engine.perceive(latent), exact.perceive(latent)
+        np.testing.assert_allclose(ours.end.latent.deter, theirs.end.latent.deter, atol=1e-4)
+        np.testing.assert_array_equal(ours.end.latent.stoch, theirs.end.latent.stoch)
+    seen, wanted = engine.perceive(latent), exact.perceive(start)
     assert seen == pytest.approx(wanted, abs=1e-4)
 
 
@@ -101,6 +100,28 @@ def test_an_engine_whose_numbers_are_wrong_is_not_used(monkeypatch, spoilt):
     assert backend.name == "torch" and f"self-test: {spoilt}" in backend.notice
 
 
+@needs_engine
+def test_an_observer_whose_numbers_are_wrong_is_not_used(monkeypatch):
+    right = CppBackend._look
+
+    def wrong(self, *given):
+        seen = right(self, *given)
+        return replace(seen, latent=replace(seen.latent, deter=seen.latent.deter + 0.01))
+
+    monkeypatch.setattr(CppBackend, "_look", wrong)
+    backend = make_backend_of(WorldModel.untrained(SIZES["tiny"]))
+    assert backend.name == "torch" and "self-test: belief" in backend.notice
+
+
+def test_weights_alone_are_enough_for_torch():
+    weights = read_weights(SHIPPED)
+    backend = make_backend_of(weights, "torch")
+    assert type(backend) is TorchBackend and backend.hash == weights.hash
+    assert backend.novelty is not None and backend.model.metadata == weights.metadata
+    state, stored = backend.model.state_dict(), load_checkpoint(SHIPPED).state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in stored.items())
+
+
 def test_an_export_is_run_by_onnxruntime(tmp_path):
     path = tmp_path / "model"
     save_checkpoint(WorldModel.untrained(SIZES["tiny"], seed=2), path)
@@ -109,10 +130,10 @@ def test_an_export_is_run_by_onnxruntime(tmp_path):
     backend = make_backend_of(model, "onnxruntime", folder=path)
     assert backend.name.startswith("onnxruntime") and not backend.notice
     model._fast = FastImagination(model, torch.float32)
-    latent = backend.initial()
+    exact = TorchBackend(model)
     for ask in ("imagine", "imagine_members"):
-        found = getattr(backend, ask)(latent, STATE, actions(4))
-        wanted = getattr(TorchBackend(model), ask)(latent, STATE, actions(4))
+        found = getattr(backend, ask)(backend.initial(), STATE, actions(4))
+        wanted = getattr(exact, ask)(exact.initial(), STATE, actions(4))
         np.testing.assert_allclose(found.path, wanted.path, atol=1e-4)
         np.testing.assert_allclose(
             found.heads["collision"], wanted.heads["collision"], atol=1e-4, rtol=1e-4

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from wm_dynamics.backend import TorchBackend
-from wm_dynamics.blind import BlindImaginer
+from wm_dynamics.blind import BlindBackend
 from wm_dynamics.config import SIZES
 from wm_dynamics.imagine import FastImagination
 from wm_dynamics.model import WorldModel
 from wm_dynamics.scales import checked_steps
+from wm_dynamics.weights import weights_of
 
 CONFIG = SIZES["tiny"].model_copy(update={"ensemble": 3})
 STATE = torch.tensor([0.5, 0.0, 0.0, 0.1, 0.0])
@@ -71,6 +72,6 @@ def test_the_backend_gives_arrays(model, actions):
     assert members.path.shape == (15, 15, 3) and isinstance(members.heads["near"], np.ndarray)
     now = backend.perceive(backend.initial())
     assert set(now) == set(members.heads) and all(isinstance(v, float) for v in now.values())
-    blind = TorchBackend(BlindImaginer(model))
+    blind = BlindBackend(weights_of(model))
     assert blind.members == 1 and blind.perceive(blind.initial())["collision"] == 0.0
     assert blind.imagine(blind.initial(), ego, wanted).spreads.shape == (5, 0)

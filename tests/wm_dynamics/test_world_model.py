@@ -10,7 +10,7 @@ import torch
 
 from wm_dynamics.backend import TorchBackend
 from wm_dynamics.bev import pack_bev, unpack_bev
-from wm_dynamics.blind import FAR_M, BlindImaginer
+from wm_dynamics.blind import FAR_M, BlindBackend
 from wm_dynamics.config import SIZES
 from wm_dynamics.ego import EgoNet, integrate
 from wm_dynamics.heads import HEADS, LABELS, head_values
@@ -18,6 +18,7 @@ from wm_dynamics.imagine import FastImagination
 from wm_dynamics.model import WorldModel
 from wm_dynamics.rollout import LatentState
 from wm_dynamics.rssm import drive_input
+from wm_dynamics.weights import weights_of
 
 CONFIG = SIZES["tiny"]
 
@@ -174,13 +175,15 @@ def test_ego_net_starts_near_constant_motion_and_integrates():
 
 
 def test_the_blind_imaginer_sees_an_empty_world(model):
-    blind = BlindImaginer(model)
-    latent, surprise = blind.observe_step(blind.initial(), *sight(1))
-    assert surprise.item() == 0.0
-    actions = torch.rand(4, 15, 2) * 2 - 1
-    rollout = blind.imagine(latent, torch.zeros(5), actions)
-    seeing = model.imagine(latent, torch.zeros(5), actions)
-    torch.testing.assert_close(rollout.path, seeing.path)
+    blind = BlindBackend(weights_of(model))
+    looked = SimpleNamespace(bev=None, state=np.zeros(5), route=np.zeros(20))
+    latent, surprise = blind.observe(blind.initial(), np.zeros(2), np.zeros(3), looked)
+    assert surprise == 0.0 and not latent.deter.any()
+    state, actions = torch.zeros(5), torch.rand(4, 15, 2) * 2 - 1
+    rollout = blind.imagine(latent, state.numpy(), actions.numpy())
+    seeing = model.imagine(model.initial(), state, actions)
+    np.testing.assert_allclose(rollout.path, seeing.path, atol=1e-5)
+    np.testing.assert_allclose(rollout.speed, seeing.speed, atol=1e-5)
     assert set(rollout.heads) == set(seeing.heads)
     assert rollout.heads["leader_presence"].max() == 0.0
     assert rollout.heads["stop_distance"].min() == FAR_M

@@ -13,10 +13,10 @@ from wm_dynamics.checkpoint import save_checkpoint
 from wm_dynamics.config import SIZES
 from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
+from wm_planner.actor import Actor, observed_route
 from wm_planner.driver import make_planner
 from wm_planner.planner import Planner
 from wm_planner.planner_config import CostWeights, PlannerConfig
-from wm_planner.proposals import Actor, observed_route
 
 REFERENCE = np.stack([np.arange(51.0) - 5.0, np.zeros(51)], -1)
 STATE = np.array([0.6, 0.0, 0.0, 0.0, 0.0], np.float32)

@@ -38,6 +38,7 @@ __all__ = [
     "WEIGHTS",
     "Artefact",
     "file_sha256",
+    "load_tensors",
     "read_artefact",
     "read_yaml",
     "write_artefact",
@@ -67,8 +68,7 @@ class Artefact(Generic[Config]):
         Raises:
             UserError: they have other names or shapes.
         """
-        _check_shapes(self.path, network.state_dict(), self.tensors)
-        network.load_state_dict(self.tensors)
+        load_tensors(network, self.tensors, str(self.path))
 
 
 def write_artefact(
@@ -115,9 +115,13 @@ def read_artefact(
     return Artefact(path, found.config, found.metadata, tensors)
 
 
-def _check_shapes(
-    path: Path, wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
-) -> None:
+def load_tensors(network: nn.Module, found: Mapping[str, torch.Tensor], where: str) -> None:
+    """Put weights into a network made from the configuration ``where`` they were found.
+
+    Raises:
+        UserError: they have other names or shapes.
+    """
+    wanted = network.state_dict()
     problems = [
         f"{name}: file {tuple(found[name].shape) if name in found else 'absent'}, "
         f"config {tuple(wanted[name].shape) if name in wanted else 'absent'}"
@@ -126,6 +130,7 @@ def _check_shapes(
     ]
     if problems:
         raise UserError(
-            f"weights and {CONFIG} in {path} disagree: {'; '.join(problems[:3])}"
+            f"weights and {CONFIG} in {where} disagree: {'; '.join(problems[:3])}"
             f"{' ...' if len(problems) > 3 else ''}; use the {CONFIG} the weights were saved with"
         )
+    network.load_state_dict(found)

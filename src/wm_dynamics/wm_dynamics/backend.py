@@ -1,7 +1,9 @@
 """The runtime face of a world model: numpy arrays in, numpy arrays out.
 
 Perception and planning talk to this interface only, so that another runtime (a C++ engine, ONNX,
-TensorRT) can stand behind it. ``TorchBackend`` runs the training code's own modules.
+TensorRT: :mod:`wm_dynamics.backend_array`) can stand behind it. ``TorchBackend`` runs the training
+code's own modules; nothing that drives imports it unless torch is asked for, or nothing else can
+run the model.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import numpy as np
 import torch
 
 from wm_dynamics.array_latent import ArrayFutures
+from wm_dynamics.config import ModelConfig
 from wm_dynamics.novelty import Novelty, Trace, follow
 from wm_dynamics.novelty_signs import Glimpse
 from wm_dynamics.rollout import LatentState, Rollout
@@ -17,7 +20,7 @@ from wm_dynamics.seen import SensorSight, Sight
 
 
 class TorchBackend:
-    """A :class:`~wm_dynamics.model.WorldModel` (or an imaginer like it) behind numpy arrays.
+    """A :class:`~wm_dynamics.model.WorldModel` behind numpy arrays.
 
     Attributes:
         name: of what imagines, for people.
@@ -29,6 +32,7 @@ class TorchBackend:
 
     def __init__(self, model):
         self.model = model
+        self.config: ModelConfig = model.config
         self.dt: float = model.config.dt
         self.hash: str = model.hash
         self.classes: int = model.config.stoch_classes  # 0: the stochastic state is continuous
@@ -37,6 +41,10 @@ class TorchBackend:
     def initial(self) -> LatentState:
         """The belief before anything was seen."""
         return self.model.initial()
+
+    def belief(self, deter: np.ndarray, stoch: np.ndarray) -> LatentState:
+        """The belief in a message, see :meth:`LatentState.to_arrays`."""
+        return LatentState.from_arrays(deter, stoch, self.classes, self.config.memory_shape)
 
     def observe(
         self,
@@ -105,7 +113,7 @@ class TorchBackend:
 
     @property
     def members(self) -> int:
-        """Size of the model's ensemble; 1 for an imaginer without one."""
+        """Size of the model's ensemble."""
         return self.model.members
 
     def imagine_members(

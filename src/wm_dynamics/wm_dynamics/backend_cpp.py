@@ -1,26 +1,27 @@
-"""The C++ engine behind the interface of ``TorchBackend``: it imagines, torch filters."""
+"""The C++ engine behind the interface of ``TorchBackend``: it imagines, numpy filters."""
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+from collections.abc import Mapping
 
-from wm_dynamics.array_latent import ArrayFutures
-from wm_dynamics.backend import TorchBackend
+import numpy as np
+
+from wm_dynamics.array_latent import ArrayEnd, ArrayFutures, ArrayLatent, ArrayObserved
+from wm_dynamics.backend_array import ArrayBackend, row
 from wm_dynamics.engine import Engine
 from wm_dynamics.heads import HEADS
 from wm_dynamics.reference import Futures
-from wm_dynamics.rollout import End, LatentState
+from wm_dynamics.reference_filter import Filter
 from wm_dynamics.runtime_names import Precision
 from wm_dynamics.self_test import check_backend
-from wm_dynamics.weights import weights_of
+from wm_dynamics.weights import Weights
 
 
-class CppBackend(TorchBackend):
-    """A :class:`~wm_dynamics.model.WorldModel` whose futures come from the engine.
+class CppBackend(ArrayBackend):
+    """A world model whose futures come from the engine.
 
     Args:
-        model: the model; its weights are copied.
+        weights: of the model.
         precision: of the engine's large products.
         threads: of the engine.
 
@@ -29,42 +30,60 @@ class CppBackend(TorchBackend):
             not those of the specification.
     """
 
-    def __init__(self, model, precision: Precision = "fp32", threads: int = 1):
-        super().__init__(model)
-        weights = weights_of(model)
+    def __init__(self, weights: Weights, precision: Precision = "fp32", threads: int = 1):
+        super().__init__(weights.config, weights.hash, weights.novelty)
         self._engine = Engine(weights, precision, threads)
+        self._filter = Filter(weights)
         self.name = f"cpp ({self._engine.description})"
         check_backend(self, weights, exact=precision == "fp32")
 
+    def initial(self) -> ArrayLatent:
+        """See :class:`ArrayBackend`."""
+        return self._filter.initial()
+
+    def predict(
+        self, latent: ArrayLatent, action: np.ndarray, motion: np.ndarray, state: np.ndarray
+    ) -> ArrayLatent:
+        """See :class:`ArrayBackend`."""
+        return self._filter.predict(latent, row(action), row(motion), row(state))
+
+    def expected(self, state: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`ArrayBackend`."""
+        return self._filter.expected(state, action)
+
     def imagine(
-        self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
+        self, latent: ArrayLatent, ego_state: np.ndarray, actions: np.ndarray
     ) -> ArrayFutures:
-        """See :meth:`wm_dynamics.backend.TorchBackend.imagine`."""
-        return _imagined(self._engine.imagine(*_arrays(latent), ego_state, actions))
+        """See :class:`ArrayBackend`."""
+        return _imagined(self._engine.imagine(latent.deter, latent.stoch, ego_state, actions))
 
     def imagine_members(
-        self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
+        self, latent: ArrayLatent, ego_state: np.ndarray, actions: np.ndarray
     ) -> ArrayFutures:
-        """See :meth:`wm_dynamics.backend.TorchBackend.imagine_members`."""
-        return _imagined(self._engine.imagine(*_arrays(latent), ego_state, actions, True))
+        """See :class:`ArrayBackend`."""
+        return _imagined(self._engine.imagine(latent.deter, latent.stoch, ego_state, actions, True))
 
-    def perceive(self, latent: LatentState) -> dict[str, float]:
-        """See :meth:`wm_dynamics.backend.TorchBackend.perceive`."""
-        values = self._engine.heads(*_arrays(latent))
+    def perceive(self, latent: ArrayLatent) -> dict[str, float]:
+        """See :class:`ArrayBackend`."""
+        values = self._engine.heads(latent.deter, latent.stoch)
         return {head.name: float(value) for head, value in zip(HEADS, values, strict=True)}
 
-
-def _arrays(latent: LatentState) -> tuple[np.ndarray, np.ndarray]:
-    return latent.deter.numpy(), latent.stoch.numpy()
+    def _look(
+        self,
+        latent: ArrayLatent,
+        action: np.ndarray,
+        motion: np.ndarray,
+        streams: Mapping[str, np.ndarray],
+    ) -> ArrayObserved:
+        return self._filter.observe(latent, action, motion, streams)
 
 
 def _imagined(futures: Futures) -> ArrayFutures:
-    latent = LatentState(torch.from_numpy(futures.deter), torch.from_numpy(futures.stoch))
     return ArrayFutures(
         path=futures.path,
         speed=futures.speed,
         heads={head.name: futures.heads[..., i] for i, head in enumerate(HEADS)},
         disagreement=futures.disagreement,
         spreads=futures.spreads,
-        end=End(latent, torch.from_numpy(futures.ego_state)),
+        end=ArrayEnd(ArrayLatent(futures.deter, futures.stoch), futures.ego_state),
     )

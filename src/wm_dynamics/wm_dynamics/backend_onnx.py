@@ -7,23 +7,20 @@ from collections.abc import Mapping
 import numpy as np
 
 from wm_dynamics.array_latent import ArrayEnd, ArrayFutures, ArrayLatent, ArrayObserved
+from wm_dynamics.backend_array import ArrayBackend, row
 from wm_dynamics.errors import UserError
 from wm_dynamics.export.folder import Export
 from wm_dynamics.heads import HEADS
-from wm_dynamics.novelty import Novelty, Trace, follow
-from wm_dynamics.novelty_signs import Glimpse
 from wm_dynamics.onnx_sessions import Sessions
 from wm_dynamics.reference import integrate
 from wm_dynamics.scales import SPEED_SCALE, checked_steps
-from wm_dynamics.seen import SensorSight, Sight
 
 
-class OnnxBackend:
+class OnnxBackend(ArrayBackend):
     """The graphs of an export as perception and planning want them: numpy in, numpy out.
 
-    Every method computes what the one of that name in :class:`wm_dynamics.backend.TorchBackend`
-    does. A graph is read and checked when it is first needed, so that a process holds no more than
-    it uses.
+    A graph is read and checked when it is first needed, so that a process holds no more than it
+    uses.
 
     Args:
         export: opened, see :func:`wm_dynamics.export.folder.open_export`.
@@ -40,13 +37,9 @@ class OnnxBackend:
                 f"{export.path} has the precisions {', '.join(export.precisions)}, not "
                 f"{precision}; export it again: wm export --precision {precision}"
             )
-        self.config = export.config
-        self.dt: float = self.config.dt
-        self.hash: str = export.hash
-        self.classes: int = self.config.stoch_classes
-        self.members: int = self.config.ensemble
+        super().__init__(export.config, export.hash, export.novelty())
         self.precision = precision
-        self.novelty: Novelty | None = export.novelty()
+        self.name = f"onnxruntime ({precision}, {threads} threads)"
         self._initial = _belief(export.initial)
         self._run = Sessions(export, threads).run
         ports = {port.name: port for port in export.graphs["observe"].inputs}
@@ -59,33 +52,6 @@ class OnnxBackend:
         """The belief before anything was seen."""
         return self._initial
 
-    def observe(
-        self,
-        latent: ArrayLatent,
-        action: np.ndarray,
-        motion: np.ndarray,
-        sight: Sight | SensorSight,
-    ) -> tuple[ArrayLatent, float]:
-        """One filter step: belief and surprise in nats."""
-        seen = self._look(latent, _row(action), _row(motion), self._streams(sight))
-        return seen.latent, float(seen.surprise[0])
-
-    def observe_judged(
-        self,
-        latent: ArrayLatent,
-        trace: Trace | None,
-        action: np.ndarray,
-        motion: np.ndarray,
-        sight: Sight | SensorSight,
-    ) -> tuple[ArrayLatent, float, Trace, float]:
-        """One filter step: belief, surprise, trace and score of novelty."""
-        assert self.novelty is not None, "asked of models that have one"
-        moved, done, streams = _row(action), _row(motion), self._streams(sight)
-        seen = self._look(latent, moved, done, streams)
-        glimpse = Glimpse(moved, done, streams, seen)
-        trace, score = follow(self.novelty, trace, glimpse, self, self.config)
-        return seen.latent, float(seen.surprise[0]), trace, float(score[0])
-
     def expected(self, state: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How the vehicle should move: state (N, 5), action (N, 2) -> next state, motion."""
         out = self._run("ego", {"state": state, "action": action})
@@ -95,7 +61,7 @@ class OnnxBackend:
         self, latent: ArrayLatent, action: np.ndarray, motion: np.ndarray, state: np.ndarray
     ) -> ArrayLatent:
         """One filter step without a look at the world."""
-        moved = {"action": _row(action), "motion": _row(motion), "state": _row(state)}
+        moved = {"action": row(action), "motion": row(motion), "state": row(state)}
         return _belief(self._run("predict", _feed(latent) | moved))
 
     def perceive(self, latent: ArrayLatent) -> dict[str, float]:
@@ -209,13 +175,6 @@ class OnnxBackend:
         out = self._run("observe", feed)
         return ArrayObserved(_belief(out), out["surprise"], out["disagreement"], out["embedding"])
 
-    def _streams(self, sight: Sight | SensorSight) -> dict[str, np.ndarray]:
-        """Raw streams of one observation, each (1, ...)."""
-        sensors = sight.sensors if isinstance(sight, SensorSight) else {}
-        rows = {name: np.asarray(value)[None] for name, value in sensors.items()}
-        bev = np.asarray(sight.bev)[None]
-        return {**rows, "bev": bev, "state": _row(sight.state), "route": _row(sight.route)}
-
 
 def _belief(out: Mapping[str, np.ndarray]) -> ArrayLatent:
     return ArrayLatent(out["next_deter"], out["next_stoch"], out.get("next_memory"))
@@ -228,8 +187,3 @@ def _feed(latent: ArrayLatent) -> dict[str, np.ndarray]:
 
 def _member(index: int) -> dict[str, np.ndarray]:
     return {"member": np.array(index, np.int64)}
-
-
-def _row(values: np.ndarray) -> np.ndarray:
-    """(n,) -> (1, n) float32."""
-    return np.asarray(values, np.float32)[None]

@@ -6,11 +6,14 @@ import hashlib
 import json
 from pathlib import Path
 
+import torch
+
 from wm_dynamics.artefact import (
     CONFIG,
     METADATA,
     WEIGHTS,
     file_sha256,
+    load_tensors,
     read_artefact,
     read_yaml,
     write_artefact,
@@ -20,6 +23,7 @@ from wm_dynamics.model import WorldModel
 from wm_dynamics.novelty_file import FILE as NOVELTY
 from wm_dynamics.novelty_file import load_novelty
 from wm_dynamics.provenance import code_version
+from wm_dynamics.weights import Weights
 
 __all__ = [
     "CONFIG",
@@ -27,6 +31,7 @@ __all__ = [
     "WEIGHTS",
     "file_sha256",
     "load_checkpoint",
+    "model_of",
     "read_config",
     "save_checkpoint",
 ]
@@ -63,6 +68,19 @@ def load_checkpoint(path: Path | str) -> WorldModel:
     found.load_into(model)
     model.metadata = found.metadata
     model.novelty = load_novelty(Path(path), found.metadata["weights_sha256"])
+    return model.eval()
+
+
+def model_of(weights: Weights) -> WorldModel:
+    """The model that has these weights.
+
+    Raises:
+        UserError: they have other names or shapes than the configuration says.
+    """
+    model = WorldModel.untrained(weights.config)
+    tensors = {name: torch.from_numpy(values.copy()) for name, values in weights.tensors.items()}
+    load_tensors(model, tensors, "the model")
+    model.metadata, model.novelty = dict(weights.metadata), weights.novelty
     return model.eval()
 
 

@@ -31,6 +31,12 @@ class Latent(Protocol):
     def spread(self, raw: np.ndarray) -> np.ndarray:
         """(N,) disagreement of the members."""
 
+    def mean_mode(self, raw: np.ndarray) -> np.ndarray:
+        """Compact mode of the mixture of the K members."""
+
+    def surprise(self, posterior: np.ndarray, priors: np.ndarray) -> np.ndarray:
+        """(N,) KL of the posterior, outputs (N, outputs), to the mixture of the priors, nats."""
+
 
 class Categorical:
     """G groups of C classes."""
@@ -41,14 +47,18 @@ class Categorical:
     def _grouped(self, raw: np.ndarray) -> np.ndarray:
         return raw.reshape(*raw.shape[:-1], self.groups, self.classes)
 
+    def _dist(self, raw: np.ndarray) -> np.ndarray:
+        """Outputs -> probabilities (..., G, C) with a share of uniform."""
+        soft = softmax(self._grouped(raw))
+        return np.float32(1.0 - self.unimix) * soft + np.float32(self.unimix / self.classes)
+
     def mode(self, raw: np.ndarray) -> np.ndarray:
         """The most likely class; the first of equals."""
         return self._grouped(raw).argmax(-1)
 
     def sample(self, raw: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """The class at which the cumulated probabilities reach the uniform (N, G)."""
-        soft = (1.0 - self.unimix) * softmax(self._grouped(raw)) + self.unimix / self.classes
-        below = soft.mean(0).cumsum(-1) < uniforms[..., None]
+        below = self._dist(raw).mean(0).cumsum(-1) < uniforms[..., None]
         return np.minimum(below.sum(-1), self.classes - 1)
 
     def project(self, compact: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -60,6 +70,15 @@ class Categorical:
         """Variance of the probabilities over the members, summed."""
         probabilities = softmax(self._grouped(raw)).astype(np.float64)
         return probabilities.var(0).sum((-1, -2)).astype(np.float32)
+
+    def mean_mode(self, raw: np.ndarray) -> np.ndarray:
+        """The most likely class of the mean probabilities."""
+        return self._dist(raw).mean(0).argmax(-1)
+
+    def surprise(self, posterior: np.ndarray, priors: np.ndarray) -> np.ndarray:
+        """Summed over the groups."""
+        p, q = self._dist(posterior), self._dist(priors).mean(0)
+        return (p * (np.log(p) - np.log(q))).sum((-1, -2))
 
 
 class Gaussian:
@@ -74,10 +93,18 @@ class Gaussian:
 
     def sample(self, raw: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """A normal with the mixture's mean and variance; uniforms (N, Z)."""
-        mean, std = self.mode(raw), softplus(raw[..., self.width :]) + np.float32(self.min_std)
-        deviation = np.sqrt(np.square(std).mean(0) + mean.var(0))
+        mean, deviation = self._mixture(raw)
         noise = ndtri(np.clip(uniforms, LEAST_UNIFORM, 1.0 - LEAST_UNIFORM))
-        return (mean.mean(0) + deviation * noise).astype(np.float32)
+        return (mean + deviation * noise).astype(np.float32)
+
+    def _std(self, raw: np.ndarray) -> np.ndarray:
+        return softplus(raw[..., self.width :]) + np.float32(self.min_std)
+
+    def _mixture(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of the mixture of the members, each (N, Z)."""
+        mean = self.mode(raw)
+        variance = np.square(self._std(raw)).mean(0) + mean.var(0)
+        return mean.mean(0), np.sqrt(variance)
 
     def project(self, compact: np.ndarray, table: np.ndarray) -> np.ndarray:
         """The matrix product."""
@@ -86,6 +113,17 @@ class Gaussian:
     def spread(self, raw: np.ndarray) -> np.ndarray:
         """Variance of the means over the members, summed."""
         return self.mode(raw).astype(np.float64).var(0).sum(-1).astype(np.float32)
+
+    def mean_mode(self, raw: np.ndarray) -> np.ndarray:
+        """The mean of the means."""
+        return self.mode(raw).mean(0)
+
+    def surprise(self, posterior: np.ndarray, priors: np.ndarray) -> np.ndarray:
+        """Against a normal with the mixture's mean and variance, summed over the normals."""
+        mean, std = self._mixture(priors)
+        ratio = np.square(self._std(posterior) / std)
+        shift = np.square((self.mode(posterior) - mean) / std)
+        return 0.5 * (ratio + shift - 1.0 - np.log(ratio)).sum(-1)
 
 
 def make_latent(config: ModelConfig) -> Latent:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from wm_dynamics.array_latent import ArrayLatent
+
 
 @dataclass(frozen=True)
 class LatentState:
@@ -48,6 +50,12 @@ class LatentState:
         if self.memory is not None:
             deter = torch.cat([deter, self.memory[0].flatten()])
         return deter.cpu().numpy(), stoch.cpu().numpy()
+
+    @staticmethod
+    def of(latent: ArrayLatent | LatentState) -> LatentState:
+        """The belief of any runtime as tensors; they share its memory."""
+        memory = None if latent.memory is None else torch.as_tensor(latent.memory)
+        return LatentState(torch.as_tensor(latent.deter), torch.as_tensor(latent.stoch), memory)
 
     @staticmethod
     def from_arrays(

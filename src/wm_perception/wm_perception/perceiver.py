@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion
 
-from wm_dynamics.backend import TorchBackend
+from wm_dynamics.backends import Backend
 from wm_msgs.msg import Latent
 from wm_perception.bev import SIZE_PX
 from wm_perception.camera_stream import CameraStream
@@ -51,7 +51,7 @@ class Perceiver:
         missed: what follows from the frames missed lately.
     """
 
-    def __init__(self, backend: TorchBackend, frame_dt: float, stream: CameraStream | None):
+    def __init__(self, backend: Backend, frame_dt: float, stream: CameraStream | None):
         """Set up, and run the model once.
 
         Args:
@@ -125,7 +125,7 @@ class Perceiver:
 
     def _is_seen(self, frame: SceneFrame) -> bool:
         """Whether all is there that the model cannot do without."""
-        config = self._backend.model.config
+        config = self._backend.config
         if config.bev and "objects" in frame.missing:
             return False
         return self._stream is None or frame.image is not None or config.modality_dropout > 0.0

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 from typing import NoReturn
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from wm_dynamics.backend import TorchBackend
-from wm_dynamics.checkpoint import load_checkpoint
+from wm_dynamics.backends import make_backend_of
 from wm_dynamics.errors import UserError
+from wm_dynamics.runtime_names import BackendName
+from wm_dynamics.threads import limit_threads
+from wm_dynamics.weights import read_weights
 from wm_perception.camera_feed import CameraFeed
 from wm_perception.camera_stream import camera_stream
 from wm_perception.endpoints import Essential
@@ -47,7 +49,8 @@ class PerceptionConfig(BaseModel):
         model: checkpoint directory.
         role_name: role name of the ego vehicle.
         frame_dt: expected seconds between frames; the model's step must be a multiple.
-        threads: torch threads.
+        backend: who filters, see docs/runtime.md; what cannot run is replaced, and said.
+        threads: of the filter.
         check_image: watch the front camera for unreadable and frozen pictures; a model that drives
             by it always does.
         image_topic: another source of the front camera's pictures than rgb_front; empty for that.
@@ -64,6 +67,11 @@ class PerceptionConfig(BaseModel):
     model: str = Field(min_length=1)
     role_name: str = Field("ego_vehicle", min_length=1)
     frame_dt: float = Field(0.1, gt=0)
+    backend: BackendName = Field(
+        "auto",
+        description="who filters: auto and cpp do without torch, onnxruntime runs an export; what "
+        "cannot run is replaced, and said",
+    )
     threads: int = Field(1, ge=1)
     check_image: bool = True
     image_topic: str = Field("", description="instead of /carla/ROLE/rgb_front/image")
@@ -94,9 +102,12 @@ class PerceptionNode:
         self.config = config = parameters(self.node, PerceptionConfig)
         self.role = config.role_name
         self._log = self.node.get_logger()
-        torch.set_num_threads(config.threads)
-        self._backend = TorchBackend(load_checkpoint(config.model))
-        self._stream = stream = camera_stream(self._backend.model.config)
+        folder = Path(config.model)
+        self._backend = make_backend_of(
+            read_weights(folder), config.backend, threads=config.threads, folder=folder
+        )
+        limit_threads(config.threads)
+        self._stream = stream = camera_stream(self._backend.config)
         try:
             self._perceiver = Perceiver(self._backend, config.frame_dt, stream)
         except ValueError as error:
@@ -123,7 +134,9 @@ class PerceptionNode:
         steady_timer(self.node, POLL_S, self._poll)
         if self._camera is not None:
             subscription(self.node, "camera_info", config.role_name, self._camera.measure)
-        self._log.info(f"model {config.model} ({self._backend.hash}), ready")
+        self._log.info(
+            f"model {config.model} ({self._backend.hash}), filtered by {self._backend.name}, ready"
+        )
 
     def activate(self) -> None:
         """The next frame is a first one.
@@ -217,6 +230,10 @@ class PerceptionNode:
         stop = [perceiver.missed.stop] if perceiver.missed.stop else []
         self._host.diagnostics.add("shown", [], values={"bev_mask": self._masks_built})
         self._host.diagnostics.add("belief", stop, perceiver.problems, perceiver.texts)
+        engine, notice = self._backend.name, self._backend.notice
+        self._host.diagnostics.add(
+            "engine", [], {"fallback": int(bool(notice))}, {"fallback": notice}, {"engine": engine}
+        )
 
     def _blindness(self) -> str:
         """What frames without a picture since the last report mean, empty when there were none."""
@@ -226,7 +243,7 @@ class PerceptionNode:
         self._without_reported = self._camera.without
         config = self.config
         name = config.image_topic or topic("image").name(config.role_name)
-        if self._backend.model.config.modality_dropout:
+        if self._backend.config.modality_dropout:
             then = "the model does without"
         else:
             then = "the model cannot do without and imagines them"

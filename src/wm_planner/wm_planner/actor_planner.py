@@ -10,14 +10,15 @@ import time
 import numpy as np
 import torch
 
+from wm_dynamics.array_latent import ArrayLatent
 from wm_dynamics.behavior import Behavior
 from wm_dynamics.dream import Dream, Start, dream
 from wm_dynamics.model import WorldModel
 from wm_dynamics.rollout import LatentState
 from wm_perception.frame import Command
+from wm_planner.actor import observed_route
 from wm_planner.plan import Plan
 from wm_planner.planner_config import PlannerConfig
-from wm_planner.proposals import observed_route
 
 
 class ActorPlanner:
@@ -37,7 +38,7 @@ class ActorPlanner:
 
     def plan(
         self,
-        latent: LatentState,
+        latent: ArrayLatent | LatentState,
         ego_state: np.ndarray,
         reference: np.ndarray,
         arrived: bool = False,
@@ -72,11 +73,14 @@ class ActorPlanner:
             finite=bool(np.isfinite(path).all() and torch.isfinite(value).all()),
         )
 
-    def _dream(self, latent: LatentState, ego_state: np.ndarray, reference: np.ndarray) -> Dream:
+    def _dream(
+        self, latent: ArrayLatent | LatentState, ego_state: np.ndarray, reference: np.ndarray
+    ) -> Dream:
         """One future, the most likely at every step; ensemble members in turn."""
         route = observed_route(reference)
-        stoch = self._model.rssm.latent.flat(latent.stoch)
+        belief = LatentState.of(latent)
+        stoch = self._model.rssm.latent.flat(belief.stoch)
         ego = torch.from_numpy(np.asarray(ego_state, np.float32))[None]
         members = [t % len(self._model.rssm.priors) for t in range(self.config.horizon)]
-        start = Start(latent.deter, stoch, ego, route, latent.memory)
+        start = Start(belief.deter, stoch, ego, route, belief.memory)
         return dream(self._model, self._behavior, start, None, members)

@@ -6,47 +6,51 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wm_dynamics.backend import TorchBackend
-from wm_dynamics.backends import make_backend_of
-from wm_dynamics.behavior_checkpoint import FOLDER, load_behavior
-from wm_dynamics.blind import BlindImaginer
-from wm_dynamics.model import WorldModel
+from wm_dynamics.backends import Backend, make_backend_of
+from wm_dynamics.blind import BlindBackend
+from wm_dynamics.weights import Weights, weights_of
 from wm_perception.camera_stream import CameraStream
 from wm_perception.filter import Filtered, LatentFilter
 from wm_perception.frame import Command, SceneFrame
 from wm_perception.observation import Observation, Observer
 from wm_perception.scene import Scene
 from wm_perception.sight import View
-from wm_planner.actor_planner import ActorPlanner
 from wm_planner.gate import GateDecision
 from wm_planner.gate_config import GateConfig
 from wm_planner.guard import Guard
 from wm_planner.plan import Plan
 from wm_planner.planner import Planner
 from wm_planner.planner_config import PlannerConfig
-from wm_planner.proposals import Actor
+
+if TYPE_CHECKING:  # what drives without a learned behaviour runs without torch
+    from wm_dynamics.behavior import Behavior
+    from wm_dynamics.model import WorldModel
+    from wm_planner.actor_planner import ActorPlanner
 
 
 def make_backend(
     driver: str,
-    model: WorldModel,
+    model: Weights | WorldModel,
     config: PlannerConfig | None = None,
     threads: int = 1,
     folder: Path | None = None,
-) -> TorchBackend:
+) -> Backend:
     """Who imagines: the model ("planner"), its "blind" half, or its shape "untrained".
 
     Args:
         driver: one of the drivers that need a model.
-        model: the model.
+        model: the model, or its weights alone.
         config: says what runs it.
         threads: of what runs it.
         folder: of the model, where its export is.
     """
     if driver == "blind":  # imagines next to nothing
-        return TorchBackend(BlindImaginer(model))
+        return BlindBackend(model if isinstance(model, Weights) else weights_of(model))
     if driver == "untrained":
+        from wm_dynamics.model import WorldModel
+
         model, folder = WorldModel.untrained(model.config, seed=0), None
     c = config or PlannerConfig()
     return make_backend_of(model, c.backend, c.precision, threads, folder)
@@ -68,11 +72,24 @@ def make_planner(
             or the "untrained" for what only a model's behaviour can say.
     """
     if driver == "actor":
-        return ActorPlanner(backend.model, load_behavior(model_dir / FOLDER, backend.model), config)
+        from wm_planner.actor_planner import ActorPlanner
+
+        return ActorPlanner(*_behavior(backend, model_dir), config)
     actor = None
     if driver == "planner" and (config.actor_proposals or config.weights.value):
-        actor = Actor(backend.model, load_behavior(model_dir / FOLDER, backend.model))
+        from wm_planner.actor import Actor
+
+        actor = Actor(*_behavior(backend, model_dir))
     return Planner(backend, config, actor)
+
+
+def _behavior(backend: Backend, model_dir: Path) -> tuple[WorldModel, Behavior]:
+    """The learned behaviour of a backend's model, and the model as the training code has it."""
+    from wm_dynamics.behavior_checkpoint import FOLDER, load_behavior
+    from wm_dynamics.checkpoint import load_checkpoint
+
+    model = getattr(backend, "model", None) or load_checkpoint(model_dir)
+    return model, load_behavior(model_dir / FOLDER, model)
 
 
 class PlannerDriver:

@@ -6,7 +6,7 @@ Symbols: N sequences, K members of the ensemble, H steps.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,10 @@ from wm_planner.future import Future, against_route
 from wm_planner.hazards import perceived
 from wm_planner.imaginer import EnsembleImaginer, Imagined, Imaginer, PerceivingImaginer
 from wm_planner.planner_config import PlannerConfig
-from wm_planner.proposals import Actor
 from wm_planner.risk import trust_in_steps
+
+if TYPE_CHECKING:  # an actor needs torch
+    from wm_planner.actor import Actor
 
 
 @dataclass(frozen=True)

@@ -302,9 +302,10 @@ def resolve_model(options: DriveOptions, work_dir: Path) -> Path | None:
 
 
 def _refuse_camera_model(path: Path) -> None:
-    from wm_dynamics.checkpoint import CONFIG, read_config
+    from wm_dynamics.artefact_files import CONFIG, read_yaml
+    from wm_dynamics.config import ModelConfig
 
-    if cameras := read_config(path / CONFIG).cameras:
+    if cameras := read_yaml(path / CONFIG, ModelConfig).cameras:
         raise UserError(
             f"the model {path} drives by {', '.join(cameras)}: leave the camera on (drop "
             "--no-camera, or camera:=false)"

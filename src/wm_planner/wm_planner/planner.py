@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,8 +25,11 @@ from wm_planner.mppi import Mppi
 from wm_planner.optimiser import Optimiser
 from wm_planner.plan import Plan, broken_plan, plan_of_candidate, plan_of_finalist
 from wm_planner.planner_config import PlannerConfig
-from wm_planner.proposals import LAST_RESORTS, MANOEUVRES, Actor, with_accel
+from wm_planner.proposals import LAST_RESORTS, MANOEUVRES, with_accel
 from wm_planner.splines import Spline
+
+if TYPE_CHECKING:  # an actor needs torch
+    from wm_planner.actor import Actor
 
 OPTIMISERS: dict[str, type[Optimiser]] = {"icem": Icem, "mppi": Mppi}
 # What the search is built around; all else may change from one frame to the next.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from wm_dynamics.backend import TorchBackend
-from wm_dynamics.rollout import LatentState
+from wm_dynamics.backends import Backend
 from wm_msgs.msg import ControlProposal, Latent, PlanStatistics
 from wm_perception.conventions import yaw_from_quaternion
 from wm_perception.node_tools import header
@@ -20,27 +20,27 @@ class Situation:
     """A checked latent message as arrays.
 
     Attributes:
-        latent: belief of the model.
+        latent: belief of the model, as its backend has it.
         ego_state: (5,) scaled proprioception.
         reference: (M, 2) route ahead, ego frame, m.
         pose: (3,) ego in the map frame.
         novelty: how unusual the frame is; None: nobody measured it for the model.
     """
 
-    latent: LatentState
+    latent: Any
     ego_state: np.ndarray
     reference: np.ndarray
     pose: np.ndarray
     novelty: float | None = None
 
 
-def read_latent(message: Latent, backend: TorchBackend) -> Situation:
+def read_latent(message: Latent, backend: Backend) -> Situation:
     """Check a latent against the model that is to imagine from it.
 
     Raises:
         ValueError: another model made it, or its sizes or numbers cannot be used.
     """
-    config = backend.model.config
+    config = backend.config
     if message.model_hash != backend.hash:
         raise ValueError(
             f"the latent was made by model {message.model_hash or '(none)'}, this planner has "
@@ -63,7 +63,7 @@ def read_latent(message: Latent, backend: TorchBackend) -> Situation:
     reference = np.stack([route_x, route_y], -1)
     if not np.isfinite(reference).all():
         raise ValueError("the route in the latent message is not finite")
-    latent = LatentState.from_arrays(deter, stoch, config.stoch_classes, config.memory_shape)
+    latent = backend.belief(deter, stoch)
     measured = backend.novelty is not None
     return Situation(latent, state, reference, pose, message.novelty if measured else None)
 

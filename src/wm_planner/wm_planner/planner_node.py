@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
-import torch
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 
-from wm_dynamics.checkpoint import load_checkpoint
 from wm_dynamics.errors import UserError
+from wm_dynamics.threads import limit_threads
+from wm_dynamics.weights import read_weights
 from wm_msgs.msg import ControlProposal, Latent
 from wm_perception.endpoints import Essential
 from wm_perception.lifecycle import ManagedNode
@@ -66,12 +66,12 @@ class PlannerNode:
         """
         self._host, self.node = host, host.node
         self.config = config = node_parameters(self.node, PlannerNodeConfig)
-        torch.set_num_threads(config.threads)
         folder = model_path(config.model)
-        model = load_checkpoint(folder)
+        model = read_weights(folder)
         self._measured = model.metadata.get("metrics", {})
         self._backend = make_backend(config.driver, model, config, config.threads, folder)
         self._planner = make_planner(config.driver, self._backend, folder, config)
+        limit_threads(config.threads)
         self._fallback = Fallback(config.frame_dt / self._backend.dt)
         self._warm_up()
         self.role = role = config.role_name

@@ -1,20 +1,11 @@
-"""Sequences that are tried whatever the search has come to: manoeuvres, and what the actor does."""
+"""Sequences that are tried whatever the search has come to: manoeuvres."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
-
-from wm_dynamics.behavior import Behavior
-from wm_dynamics.dream import Start, dream
-from wm_dynamics.model import WorldModel
-from wm_dynamics.rollout import End, LatentState
-from wm_perception.observation import ROUTE_POINTS, ROUTE_SCALE_M, ROUTE_STEP_M
-from wm_perception.route import REFERENCE_BEHIND_M, SPACING_M
 
 MANOEUVRES = (-0.4, -0.9, 0.0, 0.4)  # accel: brake, firm brake, coast, go
 LAST_RESORTS = (-0.9, -1.0)
-_STEP = round(ROUTE_STEP_M / SPACING_M)  # points of the reference per observed route point
 
 
 def with_accel(plan: np.ndarray, accels: tuple[float, ...]) -> np.ndarray:
@@ -22,67 +13,3 @@ def with_accel(plan: np.ndarray, accels: tuple[float, ...]) -> np.ndarray:
     proposals = np.repeat(plan[None], len(accels), 0)
     proposals[:, :, 1] = np.array(accels)[:, None]
     return proposals
-
-
-def observed_route(reference: np.ndarray) -> torch.Tensor:
-    """Route (M, 2) from ``REFERENCE_BEHIND_M`` behind on, m -> as a behaviour sees it, (1, R)."""
-    ahead = np.asarray(reference, np.float32)[REFERENCE_BEHIND_M:]
-    points = ahead[_STEP : _STEP * ROUTE_POINTS + 1 : _STEP] / ROUTE_SCALE_M
-    return torch.from_numpy(points.astype(np.float32)).flatten()[None]
-
-
-class Actor:
-    """The learned behaviour of a model as an adviser: proposes sequences, values their ends."""
-
-    def __init__(self, model: WorldModel, behavior: Behavior):
-        self._model, self._behavior = model, behavior
-
-    @torch.inference_mode()
-    def propose(
-        self,
-        latent: LatentState,
-        ego_state: np.ndarray,
-        reference: np.ndarray,
-        uniform: np.ndarray,
-    ) -> np.ndarray:
-        """Sequences the actor would drive; the world around it does the likeliest.
-
-        Args:
-            latent: belief now.
-            ego_state: (5,) proprioception.
-            reference: (M, 2) route, see :func:`observed_route`.
-            uniform: (P, H, 2) in [0, 1): the randomness of the actions.
-
-        Returns:
-            (P, H, 2).
-        """
-        rows, horizon = uniform.shape[:2]
-        belief = latent.expand(rows)
-        start = Start(
-            belief.deter,
-            self._model.rssm.latent.flat(belief.stoch),
-            torch.from_numpy(np.asarray(ego_state, np.float32)).expand(rows, -1),
-            observed_route(reference).expand(rows, -1),
-            belief.memory,
-        )
-        members = [t % self._model.members for t in range(horizon)]
-        chance = torch.from_numpy(uniform.astype(np.float32))
-        dreamt = dream(self._model, self._behavior, start, chance, members, greedy=True)
-        return dreamt.actions.numpy()
-
-    @torch.inference_mode()
-    def value(self, end: End, path: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Reward to come after N futures, (N,).
-
-        Args:
-            end: their last states.
-            path: (N, H, 3) their poses, ego frame.
-            reference: see :meth:`propose`.
-        """
-        rows = len(path)
-        stoch = self._model.rssm.latent.flat(end.latent.stoch)
-        features = torch.cat([end.latent.deter, stoch], -1)
-        line = self._behavior.route_line(observed_route(reference)).expand(rows, -1, -1)
-        pose = torch.from_numpy(np.ascontiguousarray(path[:, -1], np.float32))
-        inputs = self._behavior.inputs(features, end.ego_state, pose, line)
-        return self._behavior.value(inputs).numpy()

@@ -125,11 +125,11 @@ def _planner(
     name: str, path: Path, config: PlannerConfig, view: View, guarded: bool
 ) -> PlannerDriver:
     """A driver with a world model."""
-    from wm_dynamics.checkpoint import load_checkpoint
+    from wm_dynamics.weights import read_weights
     from wm_perception.camera_stream import camera_stream
     from wm_planner.driver import PlannerDriver, make_backend, make_planner
 
-    world = load_checkpoint(path)
+    world = read_weights(path)
     camera = None if name == "blind" else camera_stream(world.config)
     backend = make_backend(name, world, config, folder=path)
     if backend.notice:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from wm_dynamics.errors import UserError
+from wm_dynamics.threads import limit_threads
 from wm_perception.frame import Command
 from wm_perception.sight import View
 from wm_planner.planner_config import PlannerConfig
@@ -111,12 +112,10 @@ def show_bay(driver: Driver, bay) -> None:
 
 def run_job(job: EvalJob, report: Callable[[tuple[int, Drive]], None]) -> None:
     """Drive all tasks of a job, which share one town; report each with its number."""
-    import torch
-
     from wm_sim.simulator import Simulator
 
-    torch.set_num_threads(1)
     driver, frame_dt = job.driver.make(), job.driver.planner.frame_dt
+    limit_threads(1)
     simulator = Simulator(job.tasks[0][1].town, frame_dt=frame_dt, camera=simulator_camera(driver))
     for number, task in job.tasks:
         tail = DriveTail(frame_dt) if job.videos else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -87,7 +86,7 @@ def write_export(
             "code_version": code_version(),
             "weights_sha256": file_sha256(draft / WEIGHTS),
             "initial_sha256": file_sha256(draft / INITIAL),
-            "model_hash": model_hash(weights),
+            "model_hash": weights.hash,
             "opset": OPSET,
             "precisions": list(dict.fromkeys(precisions)),
             "calibration": dict(calibration) if calibration else None,
@@ -95,15 +94,6 @@ def write_export(
             "graphs": entries,
         }
         (draft / SIDECAR).write_text(json.dumps(facts, indent=2) + "\n")
-
-
-def model_hash(weights: Weights) -> str:
-    """The same as :attr:`wm_dynamics.model.WorldModel.hash`."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(weights.tensors.items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def initial_belief(weights: Weights) -> dict[str, np.ndarray]:
