@@ -251,7 +251,7 @@ class WorldModel(nn.Module):
         """The same futures as each ensemble member alone imagines them.
 
         Args:
-            latent, ego_state: see :meth:`imagine`; B = 1.
+            latent, ego_state: see :meth:`imagine`; B = 1, or K * N in the order of the futures.
             actions: (N, H, 2).
 
         Returns:

@@ -226,3 +226,20 @@ def spearman(one: np.ndarray, other: np.ndarray) -> float | None:
     if len(a) < FEWEST or not a.std() or not b.std():
         return None
     return float(np.corrcoef(a, b)[0, 1])
+
+
+def correlation(one: np.ndarray, other: np.ndarray, episode: np.ndarray) -> Estimate:
+    """Rank correlation of (N,) and (N,), episodes resampled."""
+    value = spearman(one, other)
+    _, row = np.unique(episode, return_inverse=True)
+    episodes = row.max() + 1
+    if value is None or episodes < FEWEST_EPISODES:
+        return Estimate(value, None, None, len(one))
+    members = np.split(np.argsort(row, kind="stable"), np.cumsum(np.bincount(row))[:-1])
+    rng = np.random.default_rng([1, episodes])
+    drawn = []
+    for _ in range(RESAMPLES):
+        rows = np.concatenate([members[i] for i in rng.integers(episodes, size=episodes)])
+        drawn.append(spearman(one[rows], other[rows]) or 0.0)
+    low, high = np.quantile(drawn, [TAIL, 1.0 - TAIL])
+    return Estimate(value, float(low), float(high), len(one))

@@ -16,6 +16,7 @@ from wm_dynamics.errors import UserError
 from wm_dynamics.model import WorldModel
 from wm_dynamics.rollout import LatentState
 from wm_perception.bev import CHANNELS
+from wm_training.inspect_disagreement import head_disagreement, member_heads
 from wm_training.sampler import WindowSampler
 from wm_training.store import Store
 from wm_training.validation import CONTEXT, filter_context
@@ -59,7 +60,8 @@ class Moments:
         episode: (N,) number of its episode.
         ego: the true motion.
         path: (N, H, 2) imagined positions, m.
-        disagreement: (N,) of the ensemble.
+        disagreement: (N,) of the ensemble about the heads, see ``head_disagreement``.
+        latent_disagreement: (N,) of the ensemble about the stochastic state.
         latent: (N, F) the belief now.
         heads_now, heads: head name -> (N,), (N, H): perceived now, imagined.
         labels_now, labels: label name -> (N,), (N, H): true.
@@ -72,6 +74,7 @@ class Moments:
     ego: Ego
     path: np.ndarray
     disagreement: np.ndarray
+    latent_disagreement: np.ndarray
     latent: np.ndarray
     heads_now: dict[str, np.ndarray]
     heads: dict[str, np.ndarray]
@@ -94,13 +97,16 @@ class Moments:
         return round(second / self.ego.dt) - 1
 
 
-def window_sampler(model: WorldModel, store: Store, full: bool = False) -> WindowSampler:
+def window_sampler(
+    model: WorldModel, store: Store, full: bool = False, pictured: int | None = None
+) -> WindowSampler:
     """Windows of ``CONTEXT`` steps and a horizon; the horizon may pass the episode's end.
 
     Args:
         model: gives horizon and step.
         store: the data.
         full: the whole window must be inside the episode.
+        pictured: steps of a window that must have their pictures; None: all of them.
 
     Raises:
         UserError: the model does not fit the store, which may lack what it sees, or no episode is
@@ -122,8 +128,9 @@ def window_sampler(model: WorldModel, store: Store, full: bool = False) -> Windo
     length = CONTEXT + config.horizon
     least = length if full else CONTEXT + 1
     return WindowSampler(
-        store, length, round(stride), min_steps=least, pools={}, streams=config.streams
-    )
+        store, length, round(stride), min_steps=least, pools={}, streams=config.streams,
+        pictured=pictured,
+    )  # fmt: skip
 
 
 def spread_out(count: int, wanted: int) -> np.ndarray:
@@ -185,13 +192,15 @@ def _measure_chunk(model: WorldModel, sampler: WindowSampler, starts: np.ndarray
     """The windows that begin at the frames ``starts``."""
     batch = sampler.windows(starts)
     latent = filter_context(model, batch)
-    rollout = model.imagine(latent, batch["state"][:, CONTEXT - 1], batch["action"][:, CONTEXT:])
+    state, actions = batch["state"][:, CONTEXT - 1], batch["action"][:, CONTEXT:]
+    rollout = model.imagine(latent, state, actions)
     labels, true = sampler.store.labels, batch["labels"].numpy()
     return Moments(
         starts,
         sampler.episode[starts],
         ego_windows(batch, model.config.dt),
         rollout.path[..., :2].numpy(),
+        head_disagreement(member_heads(model, latent, state, actions)),
         rollout.disagreement.numpy(),
         torch.cat([latent.deter, model.rssm.latent.flat(latent.stoch)], -1).numpy(),
         {name: value.numpy() for name, value in model.perceive(latent).items()},

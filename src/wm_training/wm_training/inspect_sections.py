@@ -72,7 +72,7 @@ def _ahead(moments: Moments, found: Findings, out: Path) -> list[Section]:
 def _doubt(moments: Moments, found: Findings, out: Path) -> list[Section]:
     last = found.errors["ego_error_m"][:, -1]
     errors = {
-        "error of the imagined heads": (found.head_error, found.head_doubt),
+        "error of the imagined heads": (found.head_error, found.head_doubt.value),
         "path error at the end (m)": (last, found.path_doubt),
     }
     text = (

@@ -17,6 +17,7 @@ from wm_training.inspect_metrics import (
     PATHS,
     Estimate,
     Event,
+    correlation,
     distance_errors,
     error_at,
     event,
@@ -42,8 +43,9 @@ class Findings:
         distances: "leader_gap_error_m", "stop_line_error_m" -> "0s", "3s".
         ious: "vehicle_iou", "copy_last_iou" -> "1s", "2s".
         head_error: (N,), see :func:`wm_training.inspect_metrics.head_error`.
-        head_doubt, path_doubt: Spearman correlation of disagreement with that and with the path
-            error at the end.
+        head_doubt: Spearman correlation of disagreement with that.
+        latent_doubt, path_doubt: the same of disagreement about the stochastic state with that, and
+            of disagreement with the path error at the end.
         by_head: head -> the same with that head's error.
         foretold: the head error as disagreement foretells it.
         beyond: what was measured in the simulator.
@@ -55,7 +57,8 @@ class Findings:
     distances: dict[str, dict[str, Estimate]]
     ious: dict[str, dict[str, Estimate]]
     head_error: np.ndarray
-    head_doubt: float | None
+    head_doubt: Estimate
+    latent_doubt: float | None
     path_doubt: float | None
     by_head: dict[str, float | None]
     foretold: Forecast | None
@@ -82,7 +85,8 @@ def find(moments: Moments, train: Ego | None, beyond: Beyond) -> Findings:
             "copy_last_iou": overlaps(moments, "copy_last"),
         },
         imagined,
-        spearman(moments.disagreement, imagined),
+        correlation(moments.disagreement, imagined, moments.episode),
+        spearman(moments.latent_disagreement, imagined),
         spearman(moments.disagreement[whole], last[whole]),
         spearman_by_head(moments),
         forecast_errors(moments, imagined),
@@ -111,13 +115,14 @@ def summary(moments: Moments, found: Findings) -> dict:
     values |= {name: _round(estimate.value) for name, estimate in areas.items()}
     values |= {
         "counterfactual": {key: (branches or {}).get(key) for key in COUNTERFACTUAL},
-        "disagreement_spearman": _round(found.head_doubt),
+        "disagreement_spearman": _round(found.head_doubt.value),
         "ece": _round(max(known)) if known else None,
     }
     values.setdefault("ood_auroc", None)
     intervals: dict = {n: {k: _interval(e) for k, e in t.items()} for n, t in tables.items()}
     counts: dict = {n: {k: e.count for k, e in t.items()} for n, t in tables.items()}
     intervals |= {name: _interval(estimate) for name, estimate in areas.items()}
+    intervals["disagreement_spearman"] = _interval(found.head_doubt)
     counts |= {name: estimate.count for name, estimate in areas.items()}
     if branches is not None:
         for part, name in ((intervals, "intervals"), (counts, "counts")):
@@ -135,6 +140,7 @@ def _details(found: Findings) -> dict:
     """What stands behind a number: by head, by event, by disturbance, by situation."""
     details: dict = {
         "disagreement_spearman_by_head": {n: _round(v) for n, v in found.by_head.items()},
+        "latent_disagreement_spearman": _round(found.latent_doubt),
         "ece": {name: _round(e.calibration_error) for name, e in found.events.items()},
     }
     if found.beyond.counterfactual is not None:
