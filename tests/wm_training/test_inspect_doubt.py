@@ -127,13 +127,20 @@ def test_what_is_recorded_is_kept_by_content(tmp_path):
 def test_without_towns_or_a_measure_there_is_a_reason(model, tmp_path, monkeypatch):
     nowhere = measure_beyond(model, [], [], tmp_path, tmp_path)
     assert "--towns" in nowhere.no_detection and "--towns" in nowhere.no_counterfactual
-    monkeypatch.setattr(
-        inspect_beyond, "counterfactual_store", lambda *_: pytest.fail("has no camera")
-    )
-    camera = WorldModel.untrained(variant("tiny", inputs="camera"))
-    unmeasured = measure_beyond(camera, ["val01"], [], tmp_path, tmp_path)
-    assert "wm calibrate" in unmeasured.no_detection
-    assert "pictures" in unmeasured.no_counterfactual
+    recorded = []
+
+    def record(town, camera, root):
+        recorded.append((town, camera))
+        return tmp_path / "nothing"
+
+    monkeypatch.setattr(inspect_beyond, "counterfactual_store", record)
+    sees = WorldModel.untrained(variant("tiny", inputs="camera"))
+    blind = WorldModel.untrained(variant("tiny"))
+    for one, camera in ((sees, True), (blind, False)):
+        unmeasured = measure_beyond(one, ["val01"], [], tmp_path, tmp_path)
+        assert recorded.pop() == ("val01", camera)
+        assert "wm calibrate" in unmeasured.no_detection
+        assert "nothing" in unmeasured.no_counterfactual
 
 
 def test_the_page_shows_what_was_found(model, folder, moments, tmp_path):

@@ -95,7 +95,13 @@ def gather(model: WorldModel, store: Store) -> Branches:
         raise UserError(
             "these are no situations with branches; make some with `wm dataset counterfactual`"
         )
-    sampler = window_sampler(model, store)
+    if not set(model.config.streams) <= set(store.streams):
+        raise UserError(
+            f"the model sees {', '.join(model.config.streams)}, these situations have "
+            f"{', '.join(store.streams)} only; `wm dataset counterfactual --camera` keeps what a "
+            "camera saw"
+        )
+    sampler = window_sampler(model, store, pictured=CONTEXT)
     forks = np.array([info["fork_frame"] for info in store.infos])
     starts = forks - (CONTEXT - 1) * sampler.stride
     if starts.min() < sampler.stride - 1:
@@ -103,7 +109,10 @@ def gather(model: WorldModel, store: Store) -> Branches:
             f"the histories are too short for {CONTEXT} steps of {model.config.dt} s; collect the "
             "situations again"
         )
-    moments = measure_at(model, sampler, store.starts[:-1] + starts)
+    first = store.starts[:-1] + starts
+    if not np.isin(first, sampler.starts).all():
+        raise UserError("frames before a fork lack their pictures; collect the situations again")
+    moments = measure_at(model, sampler, first)
     names = [f"{info['town']}/{info['seed']}/{info['situation']}" for info in store.infos]
     moments = replace(moments, episode=np.unique(names, return_inverse=True)[1])
     kind, way = (np.array([info[key] for info in store.infos]) for key in ("kind", "way"))

@@ -14,7 +14,6 @@ from wm_training.store import Store
 
 NO_TOWNS = "needs the simulator: name towns with --towns"
 NO_NOVELTY = "nobody has measured what is usual to this model: wm calibrate"
-CAMERA = "branches are recorded without pictures, which this model needs"
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,8 @@ def measure_beyond(
         detection = detect(model, model.novelty, list(towns), root)
     stores = list(branches)
     if not stores and towns:
-        if model.config.cameras:
-            return Beyond(detection, no_detection, None, CAMERA)
-        stores = [counterfactual_store(town, root) for town in towns]
+        camera = bool(model.config.cameras)
+        stores = [counterfactual_store(town, camera, root) for town in towns]
     if not stores:
         return Beyond(detection, no_detection)
     figure = out / "counterfactual.png"

@@ -167,12 +167,14 @@ def write_drives(driven: list[Drive], change: FrameChange | None, out: Path, cam
             writer.append_episode(arrays, drive.info)
 
 
-def counterfactual_store(town: str, root: Path) -> Path:
+def counterfactual_store(town: str, camera: bool, root: Path) -> Path:
     """The store of situations driven on in several ways, recorded where it is missing."""
     from wm_training.counterfactual import CounterfactualJob
-    from wm_training.counterfactual import collect_town as collect_branches
+    from wm_training.counterfactual import collect as collect_branches
 
     def record(out: Path) -> None:
-        collect_branches(CounterfactualJob(town, SITUATIONS, SEED, out))
+        # In a process of its own: this one may have drawn pictures, and then cannot fork.
+        collect_branches([CounterfactualJob(town, SITUATIONS, SEED, out, camera=camera)], 1)
 
-    return _kept(root, f"branches-{town}", {"situations": SITUATIONS}, record)
+    facts = {"situations": SITUATIONS, "camera": camera}
+    return _kept(root, f"branches-{town}", facts, record)

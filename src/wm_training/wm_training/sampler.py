@@ -102,7 +102,9 @@ class WindowSampler:
             window, with little time to see it coming.
         pools: share of windows per event pool, see :data:`POOLS`.
         streams: cameras and lidar the windows are to hold as well; "bev", "state" and "route" are
-            always there and may be named. A window with a step that lacks a picture is not drawn.
+            always there and may be named.
+        pictured: steps at the beginning of a window that must have their pictures, else it is not
+            drawn; None: all of them.
 
     Raises:
         UserError: the store lacks a stream, no episode is long enough, or no window has all its
@@ -118,6 +120,7 @@ class WindowSampler:
         min_steps: int = 10,
         pools: Mapping[str, float] = POOLS,
         streams: Sequence[str] = (),
+        pictured: int | None = None,
     ):
         self.store, self.length, self.stride = store, length, stride
         self.rng = np.random.default_rng(seed)
@@ -136,26 +139,31 @@ class WindowSampler:
             name: store.pictures(name) for name in streams if name.startswith((CAMERA, LIDAR))
         }
         self.ego_starts = self.starts  # the ego net learns without pictures
-        self.starts = self._with_pictures()
+        self.starts = self._with_pictures(length if pictured is None else pictured)
         events = self._events()
         self.pools = [self.starts] + [self._starts_with(events[name]) for name in pools]
         shares = np.array([1.0 - sum(pools.values()), *pools.values()])
         shares *= [len(pool) > 0 for pool in self.pools]
         self.shares = shares / shares.sum()
 
-    def _with_pictures(self) -> np.ndarray:
-        """Starts of the windows all of whose steps have a picture of every camera wanted."""
+    def _with_pictures(self, steps: int) -> np.ndarray:
+        """Starts of the windows whose first steps have a picture of every camera wanted."""
         starts, seen = self.starts, np.ones(self.store.frames, bool)
         for name in self.pictures:
             if name.startswith(CAMERA):
                 seen &= ~np.isnan(self.store.ages[name.removeprefix(CAMERA)])
-        for step in range(self.length):
+        for step in range(steps):
             starts = starts[seen[np.minimum(starts + step * self.stride, self.last[starts])]]
         if not len(starts):
+            advice = "check the cameras' topics with `wm dataset build`, or train without them"
+            if any("fork_frame" in info for info in self.store.infos):
+                advice = (
+                    "what comes after a fork is never seen: `wm inspect --counterfactual` measures "
+                    "with such situations, a camera does not learn from them"
+                )
             raise UserError(
                 f"no window of {self.length} steps has a picture of {', '.join(self.pictures)} at "
-                f"every step: {int((~seen).sum())} of {len(seen)} frames lack one; check the "
-                "cameras' topics with `wm dataset build`, or train without them"
+                f"its first {steps}: {int((~seen).sum())} of {len(seen)} frames lack one; {advice}"
             )
         return starts
 
