@@ -175,6 +175,15 @@ def test_a_recording_in_the_browser_s_place(bag):
         assert watch.abouts["futures"]["shape"][2] == 2
 
 
+def test_who_watches_is_told_that_it_ends(bag):
+    with browser() as page:
+        with running_view(bag) as address:
+            page.open(address)
+            page.wait("document.body.dataset.link === 'live'")
+        page.wait("document.querySelector('#banner').textContent.includes('has ended')")
+        assert page.value("document.querySelector('#link').textContent") == "ended"
+
+
 # ------------------------------------------------------------------ planned again
 
 
@@ -228,8 +237,8 @@ def test_both_plans_are_shown_in_the_moments_that_have_them(bag):
     ahead, moved = (((0.0, y),) * 3 for y in (0.0, 2.0))
     path = ((1.0, 2.0), (3.0, 4.0))
     pairs = [
-        Pair(index.times_s[n], Wish(0.1, 0.5, ahead), Wish(0.3, -0.5, moved, path, surprise=4.0))
-        for n in (3, 4, 5)
+        Pair(t, Wish(0.1, 0.5, ahead), Wish(0.3, -0.5, moved, surprise=4.0, path=path))
+        for t in index.times_s[3:6]
     ]
     source = BagSource(index, again=PlannedAgain("other", 0.2, pairs))
     about = part(source, "about")

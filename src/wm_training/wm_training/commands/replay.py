@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from wm_training.view.server import (
     DEFAULT_PORT,
     address_of,
     listening_socket,
-    serve,
+    serve_for_good,
 )
 
 # Only these plan; the others follow rules or clone.
@@ -112,8 +111,7 @@ def _serve(
 ) -> None:
     """The page with both plans, until Ctrl-C."""
     console.print(f"both plans: {address_of(bound)}  (Ctrl-C ends it)", highlight=False)
-    source = BagSource(recorded.index, again=again)
-    asyncio.run(serve(source, bound, lambda: False))
+    serve_for_good(BagSource(recorded.index, again=again), bound)
 
 
 def show(console: Console, found: dict[str, Any]) -> None:

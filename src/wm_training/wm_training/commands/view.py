@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from wm_training.view.server import (
     LOOPBACK,
     address_of,
     listening_socket,
-    serve,
+    serve_for_good,
 )
 
 
@@ -70,7 +69,7 @@ def main(args: Args) -> None:
             show_graph(_ros_arguments(args, controls=args.controls), bound)
         else:
             console.print(f"recording: {address_of(bound)}  (Ctrl-C ends it)", highlight=False)
-            asyncio.run(serve(source, bound, lambda: False))
+            serve_for_good(source, bound)
 
 
 def _ros_arguments(args: Args, **values: object) -> list[str]:

@@ -12,14 +12,16 @@ import asyncio
 import contextlib
 import json
 import logging
+import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from wm_dynamics.errors import UserError
 from wm_training.view.parts import Part, pack
@@ -118,6 +120,7 @@ class Server:
         app.router.add_get("/live", self._live)
         app.router.add_static("/", PAGE)
         app.cleanup_ctx.append(self._running)
+        app.on_shutdown.append(self._farewell)
         return app
 
     async def _running(self, app: web.Application) -> AsyncIterator[None]:
@@ -126,9 +129,12 @@ class Server:
         ticking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await ticking
-        for watcher in list(self.watchers):
-            await watcher.channel.close()
         self._worker.shutdown()
+
+    async def _farewell(self, app: web.Application) -> None:
+        """Tell the watchers that it ends: to them, a connection that breaks off looks different."""
+        for watcher in list(self.watchers):
+            await watcher.channel.close(code=WSCloseCode.GOING_AWAY)
 
     async def _index(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGE / "index.html")
@@ -233,6 +239,13 @@ async def _only_from_here(request: web.Request, handler: Any) -> web.StreamRespo
     if not response.prepared:
         response.headers.update(HEADERS)
     return response
+
+
+def serve_for_good(source: Source, bound: socket.socket) -> None:
+    """Serve until Ctrl-C or SIGTERM; the arguments are those of :func:`serve`."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    asyncio.run(serve(source, bound, stop.is_set))
 
 
 async def serve(source: Source, bound: socket.socket, until: Callable[[], bool]) -> None:

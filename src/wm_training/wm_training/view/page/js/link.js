@@ -2,6 +2,7 @@
 // been taken, which is what keeps the server from sending more than this page can draw.
 
 const AGAIN_MS = 1000;
+const ENDED = 1001; // the code with which a server says that it goes
 
 /** Splits a message into its parts: name -> {about, data}; data is parsed JSON or bytes. */
 export function unpack(buffer) {
@@ -17,7 +18,7 @@ export function unpack(buffer) {
   return parts;
 }
 
-/** Opens the connection; `on` has open(), lost(), parts(parts) and said(answer). Returns send(). */
+/** Opens the connection; `on` has open(), lost(ended), parts(parts) and said(answer). Returns send(). */
 export function connect(on) {
   let socket = null;
   let owed = 0; // confirmations held back while the page is hidden: nobody looks
@@ -35,7 +36,7 @@ export function connect(on) {
       if (typeof event.data === "string") on.said(JSON.parse(event.data));
       else { on.parts(unpack(event.data)); confirm(); }
     };
-    socket.onclose = () => { on.lost(); setTimeout(open, AGAIN_MS); };
+    socket.onclose = (event) => { on.lost(event.code === ENDED); setTimeout(open, AGAIN_MS); };
   }
 
   document.addEventListener("visibilitychange", () => {

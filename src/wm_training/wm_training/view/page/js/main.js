@@ -12,7 +12,10 @@ import { drawTop } from "./topview.js";
 
 const $ = (id) => document.getElementById(id);
 const arrivals = []; // ms of the updates of the last seconds
-let wasConnected = false;
+const NOBODY = ["lost", "No answer from the live view; trying again …", "bad"];
+const TORN = ["lost", "Connection lost; trying again …", "bad"];
+const ENDED = ["ended", "The drive has ended. This page goes on when the next one begins.", "warn"];
+let away = NOBODY; // what it means that there is no connection
 
 function banner(text, level) {
   $("banner").hidden = !text;
@@ -37,14 +40,15 @@ function showRate(now) {
 
 const send = connect({
   open() {
-    wasConnected = true;
+    away = TORN;
     banner("");
     showLink("live", "live");
   },
-  lost() {
-    showLink("lost", "lost");
-    banner(wasConnected ? "Connection lost. The drive may have ended; trying again …"
-      : "No answer from the live view; trying again …");
+  lost(ended) {
+    if (ended) away = ENDED;
+    const [link, text, level] = away;
+    showLink("lost", link);
+    banner(text, level);
   },
   said(answer) {
     if (answer.refused) toast(answer.refused, "bad");
