@@ -16,7 +16,7 @@ export function fresh(canvas) {
 }
 
 export const COLOURS = {
-  ground: "#10161c", road: "#252d37", walk: "#1a2129", line: "#56616f", route: "#35618f",
+  ground: "#10161c", panel: "#131920", road: "#252d37", walk: "#1a2129", line: "#56616f", route: "#35618f",
   plan: "#7fe0ff", again: "#d8f25f", surprise: "#b79bf0", good: "#56cf9a", warn: "#f0b445", bad: "#f26a63",
   text: "#dbe2ea", soft: "#8c99a8", faint: "#5b6775", edge: "#212a34",
 };

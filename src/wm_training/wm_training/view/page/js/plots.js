@@ -45,19 +45,23 @@ function drawPlot(name, plot, end) {
     ctx.lineTo(width, Math.round(y(level)) + 0.5);
     ctx.stroke();
   }
-  ctx.fillStyle = COLOURS.faint;
-  ctx.font = "10px system-ui, sans-serif";
-  ctx.textAlign = "center";
   for (const ago of [20, 10]) {
-    ctx.fillRect(Math.round(x(end - ago)), height - 3, 1, 3);
-    ctx.fillText(`−${ago} s`, x(end - ago), height - 5);
+    ctx.beginPath();
+    ctx.moveTo(Math.round(x(end - ago)) + 0.5, 0);
+    ctx.lineTo(Math.round(x(end - ago)) + 0.5, height);
+    ctx.stroke();
   }
-  ctx.textAlign = "left";
-  ctx.fillText(label(high), 1, 10);
-  ctx.fillText(label(low), 1, height - 3);
   ctx.lineWidth = 1.6;
   ctx.lineJoin = "round";
   for (const { colour, points } of series) trace(ctx, points, x, y, colour);
+  ctx.font = "10px system-ui, sans-serif";
+  ctx.fillStyle = COLOURS.soft;
+  ctx.strokeStyle = COLOURS.panel; // so that a curve behind a number does not cross it out
+  ctx.lineWidth = 3;
+  for (const [value, line] of [[high, 10], [low, height - 3]]) {
+    ctx.strokeText(label(value), 1, line);
+    ctx.fillText(label(value), 1, line);
+  }
   now.textContent = reading(plot, series);
 }
 
