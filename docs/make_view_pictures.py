@@ -1,8 +1,8 @@
-"""Makes docs/images/view-*.png: ``python docs/make_view_pictures.py`` (needs Chromium, 2 minutes).
+"""Makes docs/images/view-*.png: ``python docs/make_view_pictures.py --bag FILE`` (needs Chromium).
 
-The shipped model drives in process, recorded with everything that the graph would say; the real
-server shows it in a real browser. In a second drive the planner is broken on purpose: its commands
-are no numbers for three seconds.
+The shipped model drives in process through dense traffic, recorded with everything that the graph
+would say; the real server shows it in a real browser. Once the planner is broken on purpose: its
+commands are no numbers for some seconds. Last, another model plans the same drive again.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from wm_dynamics.checkpoint import load_checkpoint
 from wm_planner.driver import PlannerDriver, make_backend, make_planner
 from wm_planner.paths import DEFAULT_MODEL, model_path
 from wm_planner.planner_config import PlannerConfig
@@ -24,20 +23,22 @@ from wm_sim.camera import CameraConfig
 from wm_sim.simulator import Simulator
 from wm_sim.world import World
 from wm_training.drive_bag import DriveBag
+from wm_training.drivers import make_driver
+from wm_training.replay_plans import RecordedWishes, replanned
 from wm_training.scoring import RouteScorer
 from wm_training.suites import RouteTask
 from wm_training.view.bag_index import BagIndex
+from wm_training.view.planned_again import PlannedAgain
 from wm_training.view.recorded import BagSource
 from wm_training.view.server import listening_socket, serve
 
 ROOT = Path(__file__).resolve().parents[1]
-BROKEN_S = 3.0
-# Recording -> its length, when the planner breaks, and the moments that are shown, s. The same
-# drive twice: until the planner breaks they are equal.
-DRIVES = {
-    "drive": (26.0, np.inf, {"drive": 8.3, "red-light": 20.0, "surprise": 5.0}),
-    "fault": (10.5, 7.0, {"fault": 8.4}),
-}
+TASK = RouteTask("test01", 1, 60, 0, world=World(pedestrians=24, cyclists=6))
+LENGTH_S = 66.0
+BROKEN_S = (42.5, 45.5)  # from, to
+# The moments that are shown, s. The light turns green in that of the surprise.
+MOMENTS = {"drive": 41.4, "red-light": 59.5, "surprise": 20.0, "fault": 44.0}
+OTHER_MODEL = "driving-camera"
 
 
 class Breakable:
@@ -55,10 +56,8 @@ class Breakable:
         return replace(plan, finite=False) if self.broken else plan
 
 
-def drive(path: Path, task: RouteTask, seconds: float, broken_from_s: float = np.inf) -> None:
-    """Drive a task for some time and record it."""
-    from wm_dynamics.checkpoint import load_checkpoint
-
+def drive(path: Path, task: RouteTask, seconds: float, broken_s: tuple[float, float]) -> None:
+    """Drive a task for some time and record it; the planner is broken between two moments."""
     config, folder = PlannerConfig(), model_path(DEFAULT_MODEL)
     backend = make_backend("planner", load_checkpoint(folder))
     planner = Breakable(make_planner("planner", backend, folder, config))
@@ -75,7 +74,7 @@ def drive(path: Path, task: RouteTask, seconds: float, broken_from_s: float = np
     scorer = RouteScorer(scene, task.time_limit_s, task.off_route_m)
     while scorer.update(frame) is None and frame.stamp_ns < first_ns + seconds * 1e9:
         now_s = (frame.stamp_ns - first_ns) * 1e-9
-        planner.broken = broken_from_s <= now_s < broken_from_s + BROKEN_S
+        planner.broken = broken_s[0] <= now_s < broken_s[1]
         command = driver.drive(frame)
         recorder.add(frame)
         frame = simulator.step(command)
@@ -102,6 +101,17 @@ def show(source: BagSource, pictures: dict[str, float], out: Path) -> None:
             serving.join()
 
 
+def show_replay(bag: Path, out: Path) -> None:
+    """The moment in which another model wants something else the most."""
+    recorded, folder = RecordedWishes.open(bag), model_path(OTHER_MODEL)
+    driver = make_driver("planner", folder)
+    assert isinstance(driver, PlannerDriver)
+    dt = load_checkpoint(folder).config.dt
+    again = PlannedAgain(OTHER_MODEL, dt, list(replanned(bag, driver, dt, recorded)))
+    source = BagSource(recorded.index, again=again)
+    show(source, {"replay": again.about()["worst"][0]}, out)
+
+
 def take(page: Any, time_s: float, path: Path) -> None:
     """One picture, at rest."""
     page.wait("Boolean(window.view && window.view.model.bag)")
@@ -116,13 +126,13 @@ def take(page: Any, time_s: float, path: Path) -> None:
 def main() -> None:
     """Drive, show, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--bags", type=Path, required=True, help="recordings, made if missing")
-    folder: Path = parser.parse_args().bags
-    task = RouteTask("test01", 0, 40, 3, world=World(pedestrians=12, cyclists=3))
-    for name, (seconds, broken_from_s, pictures) in DRIVES.items():
-        if not (folder / name).exists():
-            drive(folder / name, task, seconds, broken_from_s)
-        show(BagSource(BagIndex(folder / name)), pictures, ROOT / "docs" / "images")
+    parser.add_argument("--bag", type=Path, required=True, help="recording, made if missing")
+    bag: Path = parser.parse_args().bag
+    if not bag.exists():
+        drive(bag, TASK, LENGTH_S, BROKEN_S)
+    out = ROOT / "docs" / "images"
+    show(BagSource(BagIndex(bag)), MOMENTS, out)
+    show_replay(bag, out)
 
 
 if __name__ == "__main__":

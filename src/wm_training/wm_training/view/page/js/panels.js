@@ -11,7 +11,8 @@ const glowing = new Map(); // rule -> when it last tripped
 const known = new Map(); // rule -> how it was last told
 
 const words = (name) => name.replace(/_s$/, "").replaceAll("_", " ");
-const text = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+const text = (value, digits) => (value === null || value === undefined ? "–"
+  : value.toFixed(digits).replace(/^-(?=[0.]*$)/, "")); // no -0.00
 
 function element(tag, attributes, ...children) {
   const made = document.createElement(tag);
