@@ -2,12 +2,13 @@
 // those of the recording.
 
 import { COLOURS } from "./canvas.js";
+import { fixed } from "./format.js";
 import { model } from "./model.js";
 
 const $ = (id) => document.getElementById(id);
 const ROWS = [ // title, name, what it is shown as
-  ["steer", "steer", (v) => v.toFixed(2)],
-  ["pedals", "accel", (v) => v.toFixed(2)],
+  ["steer", "steer", (v) => fixed(v, 2)],
+  ["pedals", "accel", (v) => fixed(v, 2)],
   ["P(collision)", "collision", (v) => `${(100 * v).toFixed(1)} %`],
   ["surprise", "surprise", (v) => `${v.toFixed(1)} nats`],
   ["planned in", "plan_ms", (v) => `${v.toFixed(0)} ms`],

@@ -1,6 +1,7 @@
 // Everything that is text: the bar, the figures of the plan, the gate's lights, events, the route.
 
 import { gateLevel } from "./canvas.js";
+import { fixed } from "./format.js";
 import { model } from "./model.js";
 
 const $ = (id) => document.getElementById(id);
@@ -11,8 +12,7 @@ const glowing = new Map(); // rule -> when it last tripped
 const known = new Map(); // rule -> how it was last told
 
 const words = (name) => name.replace(/_s$/, "").replaceAll("_", " ");
-const text = (value, digits) => (value === null || value === undefined ? "–"
-  : value.toFixed(digits).replace(/^-(?=[0.]*$)/, "")); // no -0.00
+const text = (value, digits) => (value === null || value === undefined ? "–" : fixed(value, digits));
 
 function element(tag, attributes, ...children) {
   const made = document.createElement(tag);

@@ -1,6 +1,7 @@
 // The last half minute: one small plot per quantity. Behind it, where the gate was not nominal.
 
 import { COLOURS, fresh, gateLevel, runs } from "./canvas.js";
+import { fixed } from "./format.js";
 import { model, PAST_S, pastOf } from "./model.js";
 
 const PLOTS = {
@@ -72,7 +73,7 @@ function reading(plot, series) {
   const known = last.filter((v) => v !== null);
   if (!known.length) return "–";
   const sum = known.reduce((a, b) => a + b, 0);
-  return `${sum.toFixed(plot.digits)} ${plot.unit}`.trim();
+  return `${fixed(sum, plot.digits)} ${plot.unit}`.trim();
 }
 
 function shade(ctx, x, height) {
