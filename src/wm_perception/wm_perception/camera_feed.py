@@ -32,6 +32,7 @@ class CameraFeed:
         check: judges every picture; one that it objects to is not used.
         without: frames for which no new picture was near enough.
         lens: what is wrong with the field of view, empty when nothing or not known.
+        used_ns: stamp of the picture that was used last, None before the first.
     """
 
     def __init__(self, stream: CameraStream, max_age_s: float, wait_s: float):
@@ -49,7 +50,7 @@ class CameraFeed:
         self._max_age_ns = int(max_age_s * 1e9) + TOLERANCE_NS
         self._pictures: deque[tuple[int, np.ndarray]] = deque(maxlen=KEPT_PICTURES)
         self._held: tuple[SceneFrame, Scene, float] | None = None
-        self._used_ns: int | None = None
+        self.used_ns: int | None = None
 
     def add(self, message, speed_mps: float) -> None:
         """Take one sensor_msgs/Image.
@@ -65,7 +66,7 @@ class CameraFeed:
             return  # the same message once more
         if self._pictures and stamp < self._pictures[-1][0]:
             self._pictures.clear()  # the source was restarted
-            self._used_ns = None
+            self.used_ns = None
         self._pictures.append((stamp, self._stream.fit(rgb_image(message))))
 
     def measure(self, info) -> None:
@@ -115,8 +116,8 @@ class CameraFeed:
         """The newest picture taken until then, if it is not too old and was not used yet."""
         for stamp, picture in reversed(self._pictures):
             if stamp <= time_ns + TOLERANCE_NS:
-                if stamp == self._used_ns or time_ns - stamp > self._max_age_ns:
+                if stamp == self.used_ns or time_ns - stamp > self._max_age_ns:
                     return None
-                self._used_ns = stamp
+                self.used_ns = stamp
                 return picture
         return None

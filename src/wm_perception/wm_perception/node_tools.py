@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from wm_perception.ros_environment import DEFAULTS
@@ -25,11 +25,13 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
 from wm_dynamics.errors import UserError
+from wm_perception.latency import Sent
 from wm_perception.topics import FRAME_KEYS, UNSTAMPED_KEYS, Topic, service, topic
 
 POLL_S = 0.1
 SILENCE_S = 0.5
 EXIT_USER_ERROR = 2
+SENSOR_KEYS = ("image", "odometry")  # what latency is counted from
 AUTOSTART = "autostart"  # of lifecycle nodes: configure and activate without being asked
 ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides", AUTOSTART)
 
@@ -118,6 +120,11 @@ def steady_timer(node: Node, period_s: float, callback: Callable[[], None]):
     return node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
+def sent_time_ns(info: Mapping[str, int]) -> int:
+    """Wall time at which a message was sent, of the info that comes with it."""
+    return info["source_timestamp"] or info["received_timestamp"]
+
+
 class FrameInput:
     """Subscribes to everything a frame is made of, and hands it on so that frames come out right.
 
@@ -126,6 +133,9 @@ class FrameInput:
     by the publisher's own time, so a listener that lags behind pairs them rightly too. Odometry
     itself is handed on one round of the executor after it was taken: what was published before it
     has been taken by then, even if it arrived while the executor was looking elsewhere.
+
+    Attributes:
+        sent: key -> when the sensors' messages of recent frames were sent.
     """
 
     def __init__(
@@ -149,6 +159,7 @@ class FrameInput:
                 and that must see every frame.
         """
         self._feed = feed
+        self.sent = {key: Sent() for key in SENSOR_KEYS}
         self._held: list[tuple[int, str, Any]] = []
         self._odometry: list[tuple[int, Any]] = []
         self._silent = True  # no odometry since the last look
@@ -162,7 +173,10 @@ class FrameInput:
 
     def _callback(self, key: str) -> Callable[[Any, Any], None]:
         def take(message, info) -> None:
-            sent_ns = info["source_timestamp"] or info["received_timestamp"]
+            sent_ns = sent_time_ns(info)
+            if key in self.sent:
+                stamp = message.header.stamp
+                self.sent[key].note(stamp.sec * 1_000_000_000 + stamp.nanosec, sent_ns)
             if key == "odometry":
                 self._odometry.append((sent_ns, message))
                 self._guard.trigger()

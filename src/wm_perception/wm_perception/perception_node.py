@@ -20,8 +20,10 @@ from wm_perception.endpoints import Essential
 from wm_perception.frame import SceneFrame
 from wm_perception.image_check import ImageCheck
 from wm_perception.image_message import image_message
+from wm_perception.latency import Latencies
 from wm_perception.lifecycle import ManagedNode
 from wm_perception.map_frame import MapFrame
+from wm_perception.messages import stamp_ns
 from wm_perception.node_tools import (
     FrameInput,
     header,
@@ -128,8 +130,10 @@ class PerceptionNode:
         self._latents = publisher(self.node, "latent", config.role_name)
         self._masks = publisher(self.node, "bev_mask", config.role_name)
         self._masks_built = 0
+        self._latency = Latencies()
         names = {"objects": config.objects_topic, "image": config.image_topic}
         skip = () if self._images else ("image",)
+        self._sensor = "image" if self._camera is not None else "odometry"
         self._input = FrameInput(self.node, config.role_name, self._feed, skip, names)
         steady_timer(self.node, POLL_S, self._poll)
         if self._camera is not None:
@@ -155,6 +159,9 @@ class PerceptionNode:
 
     def _feed(self, key: str, message) -> None:
         now_s = time.monotonic()
+        if key == self._sensor:
+            sent = self._input.sent[key].of(stamp_ns(message.header.stamp))
+            self._latency.add("sensor_to_received", sent)
         if key == "image":
             self._look_at(message, now_s)
             return
@@ -204,6 +211,9 @@ class PerceptionNode:
         if percept is not None:
             backend = self._backend
             self._latents.publish(latent_message(percept, backend.classes, backend.hash))
+            shown = self._camera.used_ns if self._camera is not None else frame.stamp_ns
+            if shown is not None and not percept.filtered.imagined:
+                self._latency.add("sensor_to_latent", self._input.sent[self._sensor].of(shown))
             if self._masks.get_subscription_count() > 0:  # only for whoever watches
                 self._masks_built += 1
                 at = header(frame.stamp_ns, self.role)
@@ -230,6 +240,7 @@ class PerceptionNode:
         stop = [perceiver.missed.stop] if perceiver.missed.stop else []
         self._host.diagnostics.add("shown", [], values={"bev_mask": self._masks_built})
         self._host.diagnostics.add("belief", stop, perceiver.problems, perceiver.texts)
+        self._host.diagnostics.add("latency", [], values=self._latency.values())
         engine, notice = self._backend.name, self._backend.notice
         self._host.diagnostics.add(
             "engine", [], {"fallback": int(bool(notice))}, {"fallback": notice}, {"engine": engine}

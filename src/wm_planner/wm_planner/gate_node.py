@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 from carla_msgs.msg import CarlaEgoVehicleControl
@@ -19,8 +20,16 @@ from wm_msgs.msg import SafetyRule, SafetyState
 from wm_perception import messages
 from wm_perception.conventions import to_vehicle_control, yaw_from_quaternion
 from wm_perception.endpoints import Essential
+from wm_perception.latency import Latencies, Sent
 from wm_perception.lifecycle import ManagedNode
-from wm_perception.node_tools import header, publisher, run, steady_timer, subscription
+from wm_perception.node_tools import (
+    header,
+    publisher,
+    run,
+    sent_time_ns,
+    steady_timer,
+    subscription,
+)
 from wm_perception.topics import topic
 from wm_planner.gate import Gate, GateDecision
 from wm_planner.gate_events import (
@@ -67,6 +76,8 @@ class GateNode:
         self._paused = False
         self._problems: Counter[str] = Counter()
         self._texts: dict[str, str] = {}
+        self._latency = Latencies()
+        self._sensed, self._proposed = Sent(), Sent()  # by frame
         self._odometry_topic = topic("odometry").name(role)
         self._commands = publisher(self.node, "vehicle_control_cmd", role)
         self._states = publisher(self.node, "safety_state", role)
@@ -138,7 +149,8 @@ class GateNode:
     def _on_speedometer(self, message) -> None:
         self._take(Speed(float(message.data), time.monotonic()))
 
-    def _on_odometry(self, message) -> None:
+    def _on_odometry(self, message, info: Mapping[str, int]) -> None:
+        self._sensed.note(messages.stamp_ns(message.header.stamp), sent_time_ns(info))
         position, q = message.pose.pose.position, message.pose.pose.orientation
         odometry = Odometry(
             stamp_ns=messages.stamp_ns(message.header.stamp),
@@ -153,8 +165,9 @@ class GateNode:
             self._odometry = odometry
         self._take(odometry)
 
-    def _on_proposal(self, message) -> None:
+    def _on_proposal(self, message, info: Mapping[str, int]) -> None:
         stamp = messages.stamp_ns(message.header.stamp)
+        self._proposed.note(stamp, sent_time_ns(info))
         self._take(
             Proposal(
                 stamp_ns=stamp,
@@ -187,6 +200,8 @@ class GateNode:
             message = CarlaEgoVehicleControl(throttle=throttle, steer=steer, brake=brake)
             message.header = header(decision.stamp_ns)
             self._commands.publish(message)
+            self._latency.add("odometry_to_command", self._sensed.take(decision.stamp_ns))
+            self._latency.add("proposal_to_command", self._proposed.take(decision.stamp_ns))
         changed = (decision.state, decision.reason) != (self._state, self._reason)
         if changed:
             self._log_change(decision)
@@ -242,6 +257,7 @@ class GateNode:
             errors.append(f"{self._state.name}: {self._reason}")
         values = {"state": self._state.name, "interventions": self._interventions}
         self._host.diagnostics.add("gate", errors, self._problems, self._texts, values)
+        self._host.diagnostics.add("latency", [], values=self._latency.values())
 
 
 def _float32(value: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,6 +16,7 @@ from wm_dynamics.threads import limit_threads
 from wm_dynamics.weights import read_weights
 from wm_msgs.msg import ControlProposal, Latent
 from wm_perception.endpoints import Essential
+from wm_perception.latency import Latencies
 from wm_perception.lifecycle import ManagedNode
 from wm_perception.messages import stamp_ns
 from wm_perception.node_tools import (
@@ -24,6 +25,7 @@ from wm_perception.node_tools import (
     leave,
     publisher,
     run,
+    sent_time_ns,
     subscription,
 )
 from wm_planner import markers
@@ -88,6 +90,7 @@ class PlannerNode:
         self._problems: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._texts: dict[str, str] = {}
         self._refused_because = ""
+        self._latency = Latencies()
         self._shown = dict.fromkeys(SHOWN, 0)  # how many of each were built
         subscription(self.node, "latent", role, self._on_latent)
         self.node.get_logger().info(
@@ -141,9 +144,11 @@ class PlannerNode:
             self._planner.plan(self._backend.initial(), np.zeros(5, np.float32), reference)
         self._planner.reset()
 
-    def _on_latent(self, message: Latent) -> None:
+    def _on_latent(self, message: Latent, info: Mapping[str, int]) -> None:
         if not self._host.active:
             return
+        sent = sent_time_ns(info)
+        self._latency.add("latent_to_received", sent)
         start = time.perf_counter()
         try:
             situation = read_latent(message, self._backend)
@@ -160,6 +165,7 @@ class PlannerNode:
             )
             return
         self._propose(plan, message, stop)
+        self._latency.add("latent_to_proposal", sent)
         self._report_plan(plan, 1e3 * (time.perf_counter() - start), situation.pose, message)
 
     def _plan(self, situation: Situation, message: Latent) -> tuple[Plan | None, str]:
@@ -235,6 +241,7 @@ class PlannerNode:
             "engine", [], {"fallback": int(bool(notice))}, {"fallback": notice}, {"engine": engine}
         )
         self._host.diagnostics.add("shown", [], values=self._shown)
+        self._host.diagnostics.add("latency", [], values=self._latency.values())
 
 
 def main(args: list[str] | None = None) -> NoReturn:

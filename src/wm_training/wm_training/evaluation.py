@@ -26,10 +26,18 @@ from wm_training.suites import RouteTask
 
 @dataclass(frozen=True)
 class Drive:
-    """One evaluated route: the result, and the wall time of every plan, ms."""
+    """One evaluated route.
+
+    Attributes:
+        result: of the route.
+        plan_ms: wall time of every plan.
+        stages_ms: over ROS: between two stages on the way from sensor to command, for every frame,
+            see :mod:`wm_training.latency_watch`.
+    """
 
     result: RouteResult
     plan_ms: list[float]
+    stages_ms: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from wm_perception.sync import FrameAssembler
 from wm_perception.topics import DEFAULT_ROLE, START_ROUTE_SERVICE, topic
 from wm_planner.graph_watch import GraphWatch
 from wm_training.evaluation import Drive
+from wm_training.latency_watch import LatencyWatch
 from wm_training.pictures import Imagination, Video, compose
 from wm_training.scoring import RouteScorer
 from wm_training.suites import RouteTask
@@ -90,6 +91,7 @@ class RouteRunner:
         self._input = FrameInput(self.node, role, self._feed, skip, depth=QUEUE_DEPTH)
         subscription(self.node, "plan_statistics", role, self._on_statistics)
         subscription(self.node, "safety_state", role, self._on_safety)
+        self._latency = LatencyWatch(self.node, role) if plans else None
         if video:
             subscription(self.node, "imagined_rollouts", role, self._on_rollouts)
         self._start: Client = self.node.create_client(StartRoute, START_ROUTE_SERVICE)
@@ -105,6 +107,8 @@ class RouteRunner:
         self._plan_ms: list[float] = []
         self._planned_s = time.monotonic()  # when somebody was last seen to plan
         self.frames = 0
+        if self._latency is not None:
+            self._latency.forget()
 
     # ------------------------------------------------------------------ topics
 
@@ -223,7 +227,8 @@ class RouteRunner:
                     f"frames come, but no plan for {SILENCE_S:.0f} s: {self._why_silent()}; look "
                     "into the logs of perception and planner, then start again"
                 )
-        return Drive(task.judged(self._judge.scorer), list(self._plan_ms))
+        stages_ms = self._latency.times_ms() if self._latency is not None else {}
+        return Drive(task.judged(self._judge.scorer), list(self._plan_ms), stages_ms)
 
     def _start_route(self, task: RouteTask, poll: Callable[[], None]) -> int:
         """Begin a route in the embedded simulator; the stamp its frames start from, ns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +11,12 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from wm_perception.latency import summary as latency_summary
 from wm_planner.node_table import DriveOptions, notes
 from wm_planner.paths import DEFAULT_MODEL
 from wm_sim.faults_spec import parse_faults
 from wm_training.commands.world_options import WorldOptions
+from wm_training.evaluation import Drive
 from wm_training.live import checked_options, live_graph, new_run_dir
 from wm_training.report import make_console, print_summary, route_table, write_json
 from wm_training.scoring import TIME_LIMIT_S
@@ -159,11 +162,20 @@ def main(args: Args) -> None:
                 [d.result for d in drives], [ms for d in drives for ms in d.plan_ms], DEADLINE_MS,
                 seed=args.seed, model=args.model, suite=suite, driver=args.driver,
             )  # fmt: skip
+            report["summary"]["latency_ms"] = latency_summary(_stages(drives))
             console.print(route_table(drives, DEADLINE_MS, f"{args.driver} over ROS 2, {suite}"))
             print_summary(console, report["summary"])
             for path in filter(None, (run_dir / "report.json", args.json)):
                 write_json(path, report)
             console.print(f"report, logs{' and video' if args.video else ''}: {run_dir}")
+
+
+def _stages(drives: Sequence[Drive]) -> dict[str, list[float]]:
+    """Stage -> ms of all frames of all routes."""
+    names = dict.fromkeys(name for drive in drives for name in drive.stages_ms)
+    return {
+        name: [ms for drive in drives for ms in drive.stages_ms.get(name, [])] for name in names
+    }
 
 
 def _drive_town(graph, tasks: list[RouteTask], console: Console):
