@@ -61,10 +61,10 @@ class Core {
     if (kind_ == 0) {
       const int width = gates_.padded();
       multiply<P>(rows, input, input_width(), gates_, m.gates, width);
-      for (int n = 0; n < rows; n++) {
-        layer_norm<false>(m.gates + size_t(n) * width, 3 * deter_, norm_);
-        gate(deter + size_t(n) * deter_, m.gates + size_t(n) * width, deter_);
-      }
+      float* gates = m.gates;
+      layer_norm<false>(rows, gates, width, 3 * deter_, norm_, gates, width);
+      for (int n = 0; n < rows; n++)
+        gate(deter + size_t(n) * deter_, gates + size_t(n) * width, deter_);
     } else {
       block_step(rows, input, deter, m);
     }

@@ -54,6 +54,14 @@ void put(typename Scalar<P>::Type* to, const float* from, int count) {
   }
 }
 
+WM_INLINE void put(float* to, Vec from) { store(to, from); }
+#ifdef WM_BF16
+WM_INLINE void put(uint16_t* to, Vec from) {
+  const __m256bh rounded = _mm512_cvtneps_pbh((__m512)from);
+  std::memcpy(to, &rounded, sizeof rounded);
+}
+#endif
+
 template <int P>
 struct Layer {
   typedef typename Scalar<P>::Type T;
@@ -135,6 +143,9 @@ void panel(int rows, const typename Scalar<P>::Type* in, int in_width,
            const typename Scalar<P>::Type* weights, int steps, float* out, int out_width,
            const float* bias, bool add) {
   constexpr int step = Scalar<P>::kStep, width = V * kVec;
+  // Some tiles of one row less instead of one that is too small to keep the multipliers busy.
+  const int lacking = (kRows - 1) * ((kRows - rows % kRows) % kRows);
+  const int full = lacking <= rows ? rows - lacking : rows;
   int done = 0;
   do {
     const int now = std::min(kDepth, steps - done);
@@ -144,14 +155,14 @@ void panel(int rows, const typename Scalar<P>::Type* in, int in_width,
     int r = 0;
 #define WM_TILE(R) tile<P, R, V>(x + size_t(r) * in_width, in_width, w, now, \
                                  out + size_t(r) * out_width, out_width, bias, more)
-    for (; r + kRows <= rows; r += kRows) WM_TILE(kRows);
+    for (; r + kRows <= full; r += kRows) WM_TILE(kRows);
+    for (; r + kRows - 1 <= rows; r += kRows - 1) WM_TILE(kRows - 1);
     switch (rows - r) {
       case 1: WM_TILE(1); break;
       case 2: WM_TILE(2); break;
-      case 3: WM_TILE(3); break;
 #if WM_ROWS > 4
+      case 3: WM_TILE(3); break;
       case 4: WM_TILE(4); break;
-      case 5: WM_TILE(5); break;
 #endif
     }
 #undef WM_TILE

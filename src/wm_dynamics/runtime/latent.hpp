@@ -59,11 +59,8 @@ class Priors {
     const int hidden = size_.hidden, wide = first_[0].padded();
     for (int k = 0; k < a.count; k++) {
       multiply<P>(rows, input, width, first_[a.first + k], m.hidden, wide);
-      for (int n = 0; n < rows; n++) {
-        float* x = m.hidden + size_t(n) * wide;
-        layer_norm<true>(x, hidden, norm_[a.first + k]);
-        put<P>(m.reduced + (size_t(k) * kMostRows + n) * hidden, x, hidden);
-      }
+      T* reduced = m.reduced + size_t(k) * kMostRows * hidden;
+      layer_norm<true>(rows, m.hidden, wide, hidden, norm_[a.first + k], reduced, hidden);
     }
     if (a.spread)
       for (int n = 0; n < rows; n++) a.spread[n * a.spread_stride] = 0.f;

@@ -18,21 +18,40 @@ struct Scale {
   }
 };
 
-template <bool Silu>
-void layer_norm(float* x, int width, const Scale& p) {
+// Of R rows at once: a row's sums are chains in which every link waits for the one before.
+template <bool Silu, int R, class T>
+WM_INLINE void norm_rows(const float* x, size_t x_width, int width, const Scale& p, T* out,
+                         size_t out_width) {
   const float *scale = p.scale, *shift = p.shift;
-  Vec total{}, squares{};
-  for (int i = 0; i < width; i += kVec) total += load(x + i);
-  const float mean = sum(total) / width;
-  for (int i = 0; i < width; i += kVec) {
-    const Vec off = load(x + i) - mean;
-    squares += off * off;
-  }
-  const float factor = 1.f / std::sqrt(sum(squares) / width + kLayerEpsilon);
-  for (int i = 0; i < width; i += kVec) {
-    const Vec y = (load(x + i) - mean) * factor * load(scale + i) + load(shift + i);
-    store(x + i, Silu ? silu(y) : y);
-  }
+  Vec total[R]{}, squares[R]{};
+  float mean[R], factor[R];
+  for (int i = 0; i < width; i += kVec)
+    WM_UNROLL for (int r = 0; r < R; r++) total[r] += load(x + r * x_width + i);
+  WM_UNROLL for (int r = 0; r < R; r++) mean[r] = sum(total[r]) / width;
+  for (int i = 0; i < width; i += kVec)
+    WM_UNROLL for (int r = 0; r < R; r++) {
+      const Vec off = load(x + r * x_width + i) - mean[r];
+      squares[r] += off * off;
+    }
+  WM_UNROLL for (int r = 0; r < R; r++)
+    factor[r] = 1.f / std::sqrt(sum(squares[r]) / width + kLayerEpsilon);
+  for (int i = 0; i < width; i += kVec)
+    WM_UNROLL for (int r = 0; r < R; r++) {
+      const Vec unit = (load(x + r * x_width + i) - mean[r]) * factor[r];
+      const Vec y = unit * load(scale + i) + load(shift + i);
+      put(out + r * out_width + i, Silu ? silu(y) : y);
+    }
+}
+
+// LayerNorm of rows, and SiLU; out may be x.
+template <bool Silu, class T>
+void layer_norm(int rows, const float* x, size_t x_width, int width, const Scale& p, T* out,
+                size_t out_width) {
+  int r = 0;
+  for (; r + 2 <= rows; r += 2)
+    norm_rows<Silu, 2>(x + r * x_width, x_width, width, p, out + r * out_width, out_width);
+  if (r < rows)
+    norm_rows<Silu, 1>(x + r * x_width, x_width, width, p, out + r * out_width, out_width);
 }
 
 WM_INLINE void rms_norm_silu(float* x, int width, const Scale& p) {
@@ -129,12 +148,23 @@ WM_INLINE void softmax(const float* logits, int classes, float* out) {
   for (int c = 0; c < classes; c += kVec) store(out + c, load(out + c) * factor);
 }
 
-WM_INLINE int largest_class(const float* logits, int classes) {  // the first of equals
-  int best = 0;
-  for (int c = 1; c < classes; c++) best = logits[c] > logits[best] ? c : best;
-  return best;
+// The first of equals; 0 where nothing is a number.
+WM_INLINE int largest_class(const float* logits, int classes) {
+  if (classes % kVec) {
+    int best = 0;
+    for (int c = 1; c < classes; c++) best = logits[c] > logits[best] ? c : best;
+    return best;
+  }
+  Vec most = load(logits);
+  for (int c = kVec; c < classes; c += kVec) most = at_least(most, load(logits + c));
+  const Vec top = all(largest(most));
+  VecInt lane = lanes(std::make_integer_sequence<int, kVec>()), first = classes - VecInt{};
+  for (int c = 0; c < classes; c += kVec, lane += kVec) {
+    const VecInt at = load(logits + c) == top ? lane : first;
+    first = at < first ? at : first;
+  }
+  const int best = least(first);
+  return best < classes ? best : 0;
 }
-
-
 
 }  // namespace wm::WM_NS

@@ -56,13 +56,12 @@ class Heads {
       table_.add(rows, classes, size_.groups, size_.classes, m.hidden, hidden);
     else
       multiply<kFloat>(rows, means, size_.gauss, means_, m.hidden, hidden, true);
-    for (int n = 0; n < rows; n++) {
-      layer_norm<true>(m.hidden + size_t(n) * hidden, hidden, norm_[0]);
-      put<P>(m.reduced + size_t(n) * hidden, m.hidden + size_t(n) * hidden, hidden);
-    }
-    multiply<P>(rows, m.reduced, hidden, middle_, m.hidden, hidden);
-    for (int n = 0; n < rows; n++) layer_norm<true>(m.hidden + size_t(n) * hidden, hidden, norm_[1]);
-    multiply<kFloat>(rows, m.hidden, hidden, last_, m.raw, raw);
+    float* x = m.hidden;
+    T* reduced = m.reduced;
+    layer_norm<true>(rows, x, hidden, hidden, norm_[0], reduced, hidden);
+    multiply<P>(rows, reduced, hidden, middle_, x, hidden);
+    layer_norm<true>(rows, x, hidden, hidden, norm_[1], x, hidden);
+    multiply<kFloat>(rows, x, hidden, last_, m.raw, raw);
     for (int n = 0; n < rows; n++)
       for (int i = 0; i < heads; i++) {
         const float x = m.raw[size_t(n) * raw + i] * scale_[i] - shift_[i];
@@ -191,10 +190,8 @@ class Rollout final : public Engine {
       table_.add(rows, m.classes, size_.groups, size_.classes, m.x, hidden);
     else
       multiply<kFloat>(rows, m.means, size_.gauss, means_, m.x, hidden, true);
-    for (int n = 0; n < rows; n++) {
-      layer_norm<true>(m.x + size_t(n) * hidden, hidden, norm_);
-      put<P>(m.input + size_t(n) * width, m.x + size_t(n) * hidden, hidden);
-    }
+    T* input = m.input;
+    layer_norm<true>(rows, m.x, hidden, hidden, norm_, input, width);
   }
 
   // The stochastic state of step t.

@@ -8,12 +8,14 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 
 namespace wm::WM_NS {
 
 constexpr int kVec = WM_LANES;
 typedef float Vec __attribute__((vector_size(WM_LANES * 4)));
 typedef uint32_t VecBits __attribute__((vector_size(WM_LANES * 4)));
+typedef int32_t VecInt __attribute__((vector_size(WM_LANES * 4)));
 
 #define WM_INLINE static inline __attribute__((always_inline))
 
@@ -27,19 +29,37 @@ WM_INLINE Vec all(float x) { return x - Vec{}; }
 WM_INLINE Vec at_least(Vec low, Vec x) { return low > x ? low : x; }
 WM_INLINE Vec at_most(Vec high, Vec x) { return high < x ? high : x; }
 
+// Lanes moved down by W, those that fall off come back at the top.
+template <int W, class V, int... I>
+WM_INLINE V rotated(V v, std::integer_sequence<int, I...>) {
+#ifdef __clang__
+  return __builtin_shufflevector(v, v, (I + W) % kVec...);
+#else
+  return __builtin_shuffle(v, VecBits{uint32_t((I + W) % kVec)...});
+#endif
+}
+
+// All lanes as one by a function of two, in every lane of what it gives.
+template <int W = kVec / 2, class V, class F>
+WM_INLINE V reduced(V v, F both) {
+  v = both(v, rotated<W>(v, std::make_integer_sequence<int, kVec>()));
+  if constexpr (W > 1)
+    return reduced<W / 2>(v, both);
+  else
+    return v;
+}
 WM_INLINE float sum(Vec v) {
-  float lane[kVec];
-  store(lane, v);
-  for (int width = kVec / 2; width; width /= 2)
-    for (int i = 0; i < width; i++) lane[i] += lane[i + width];
-  return lane[0];
+  return reduced(v, [](Vec a, Vec b) { return a + b; })[0];
 }
 WM_INLINE float largest(Vec v) {
-  float lane[kVec];
-  store(lane, v);
-  for (int width = kVec / 2; width; width /= 2)
-    for (int i = 0; i < width; i++) lane[i] = lane[i] > lane[i + width] ? lane[i] : lane[i + width];
-  return lane[0];
+  return reduced(v, [](Vec a, Vec b) { return at_least(a, b); })[0];
+}
+template <int... I>
+WM_INLINE VecInt lanes(std::integer_sequence<int, I...>) {
+  return VecInt{I...};
+}
+WM_INLINE int32_t least(VecInt v) {
+  return reduced(v, [](VecInt a, VecInt b) { return a < b ? a : b; })[0];
 }
 
 // Cody-Waite reduction and the polynomial of Cephes' expf; relative error 2e-7.
