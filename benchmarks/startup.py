@@ -2,10 +2,12 @@
 
     python benchmarks/startup.py --json runs/startup.json
 
-The embedded simulator is up and runs by the wall clock, as a vehicle does. Then the nodes and the
-manager are started, and what is measured is the wall time until the first proposal and until the
-first command after it, and the resident memory of each process: now, and the most there ever was
-(VmRSS and VmHWM of /proc).
+The embedded simulator is up and paused. Then the nodes and the manager are started, and as soon as
+all are active a route begins, as ``wm drive`` does it. Measured are the wall time from their start
+until all are active, and from the first frame until the first command that follows a proposal; what
+the simulator takes to make town and traffic lies between the two and is given apart. And the
+resident memory of each process: after a while of driving, and the most there ever was (VmRSS and
+VmHWM of /proc).
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from pathlib import Path
 from wm_planner.launcher import Launcher
 from wm_planner.node_table import drive_options, node_table, resolve_model
 from wm_planner.process import node_environment
+from wm_training.live import wait_until_active
+from wm_training.suites import RouteTask
 
 PATIENCE_S = 60.0
-AHEAD_S = 8.0  # frames that the simulator has published before anybody listens
 RUN_S = 20.0  # driven before memory is read
 BOUND_MB, BOUND_S = 250.0, 3.0
 NODES = ("perception", "planner", "gate")
@@ -45,50 +48,51 @@ def measure(model: str, town: str, work: Path) -> dict:
     os.environ.update(node_environment(work / "ros"))
     import rclpy
 
-    from wm_perception.node_tools import create_node, subscription
+    from wm_perception.node_tools import subscription
+    from wm_training.route_runner import RouteRunner
 
-    options = drive_options({"model": model, "town": town, "synchronous": False})
+    options = drive_options(
+        {"model": model, "town": town, "synchronous": False, "wait_for_start": True}
+    )
     specs = node_table(options, resolve_model(options, work))
     source = [spec for spec in specs if spec.key == "bridge"]
     stack = [spec for spec in specs if spec.key in (*NODES, "manager")]
     first: dict[str, float] = {}
+    spent: dict[str, float] = {}
 
-    def note(key: str):
-        def take(message) -> None:
-            if key == "control_proposal" or "control_proposal" in first:
-                first.setdefault(key, time.monotonic())
+    def on_odometry(message) -> None:
+        first.setdefault("frame", time.monotonic())
 
-        return take
+    def on_proposal(message) -> None:
+        first.setdefault("proposal", time.monotonic())
+
+    def on_command(message) -> None:
+        if "proposal" in first and "command" not in first:
+            first["command"] = time.monotonic()
+            spent.update({key: memory_mb(nodes.processes[key].pid)["cpu_s"] for key in NODES})
 
     rclpy.init(args=[])
-    node = create_node("wm_startup_benchmark")
-    for key in ("odometry", "control_proposal", "vehicle_control_cmd"):
-        subscription(node, key, options.role_name, note(key))
-    frames = []
-    subscription(node, "odometry", options.role_name, lambda message: frames.append(1))
-
-    def spin_for(seconds: float, done=lambda: False) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not done():
-            rclpy.spin_once(node, timeout_sec=0.02)
-
+    runner = RouteRunner(options.role_name, plans=True)
+    subscription(runner.node, "odometry", options.role_name, on_odometry)
+    subscription(runner.node, "control_proposal", options.role_name, on_proposal)
+    subscription(runner.node, "vehicle_control_cmd", options.role_name, on_command)
     with Launcher(source, work / "source") as world, Launcher(stack, work / "stack") as nodes:
         world.start()
-        spin_for(PATIENCE_S, lambda: bool(frames))
-        spin_for(AHEAD_S)
+        runner.wait_for_simulator(PATIENCE_S, world.check)
         begin = time.monotonic()
         nodes.start()
-        spin_for(PATIENCE_S, lambda: "vehicle_control_cmd" in first)
-        started = {key: memory_mb(nodes.processes[key].pid)["cpu_s"] for key in NODES}
-        spin_for(RUN_S)
-        nodes.check()
+        wait_until_active(runner, nodes.check)
+        active = time.monotonic()
+        runner.run(RouteTask(town, 0, 20, 0, RUN_S), nodes.check, lambda percent: None)
         weights = {key: memory_mb(nodes.processes[key].pid) for key in NODES}
-    node.destroy_node()
-    rclpy.shutdown()
+    runner.close()
+    answered = first["command"] - first["frame"]
     return {
-        "start_to_first_proposal_s": round(first["control_proposal"] - begin, 2),
-        "start_to_first_command_s": round(first["vehicle_control_cmd"] - begin, 2),
-        "cpu_s_until_first_command": started,
+        "start_to_active_s": round(active - begin, 2),
+        "first_frame_to_command_s": round(answered, 3),
+        "start_to_first_command_s": round(active - begin + answered, 2),
+        "simulator_makes_route_s": round(first["frame"] - active, 2),
+        "cpu_s_until_first_command": spent,
         "memory": weights,
     }
 
