@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from wm_dynamics.checkpoint import load_checkpoint
+from wm_dynamics.threads import limit_threads
 from wm_perception.observation import Observer
 from wm_planner.driver import PlannerDriver, make_backend
 from wm_planner.paths import DEFAULT_MODEL, model_path
@@ -55,10 +55,10 @@ def main() -> None:
     parser.add_argument("--traffic", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=100)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
 
     model = load_checkpoint(model_path(arguments.model))
     backend = make_backend("planner", model)
+    limit_threads(1)
     simulator = Simulator(arguments.town)
     scene = simulator.start_route(0, seed=0, traffic=arguments.traffic)
     expert = Expert()

@@ -152,3 +152,15 @@ def test_without_what_was_asked_for_the_engine_imagines_and_says_so(tmp_path, na
 def test_a_precision_the_engine_has_not_is_refused_and_said():
     backend = make_backend_of(WorldModel.untrained(SIZES["tiny"]), precision="int8")
     assert "fp32" in backend.name and "unknown precision int8" in backend.notice
+
+
+@needs_engine
+def test_torch_imagines_from_the_belief_of_another_runtime():
+    model = load_checkpoint(SHIPPED)
+    model._fast = FastImagination(model, torch.float32)
+    exact, engine = TorchBackend(model), make_backend_of(read_weights(SHIPPED))
+    for ask in ("imagine", "imagine_members"):
+        found = getattr(exact, ask)(engine.initial(), STATE, actions(3))
+        wanted = getattr(exact, ask)(exact.initial(), STATE, actions(3))
+        np.testing.assert_allclose(found.path, wanted.path, atol=1e-4)
+    assert exact.perceive(engine.initial()) == pytest.approx(exact.perceive(exact.initial()))

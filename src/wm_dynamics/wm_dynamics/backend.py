@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from wm_dynamics.array_latent import ArrayFutures
+from wm_dynamics.array_latent import ArrayFutures, ArrayLatent
 from wm_dynamics.config import ModelConfig
 from wm_dynamics.novelty import Novelty, Trace, follow
 from wm_dynamics.novelty_signs import Glimpse
@@ -106,10 +106,11 @@ class TorchBackend:
         return self.model.predict_step(latent, _batch(action), _batch(motion), _batch(state))
 
     def imagine(
-        self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
+        self, latent: LatentState | ArrayLatent, ego_state: np.ndarray, actions: np.ndarray
     ) -> ArrayFutures:
-        """Roll ``actions`` (N, H, 2) out from ``latent`` and ``ego_state`` (5,)."""
-        return _arrays(self.model.imagine(latent, _tensor(ego_state), _tensor(actions)))
+        """Roll ``actions`` (N, H, 2) out from ``latent``, any runtime's, and ``ego_state`` (5,)."""
+        start = LatentState.of(latent)
+        return _arrays(self.model.imagine(start, _tensor(ego_state), _tensor(actions)))
 
     @property
     def members(self) -> int:
@@ -117,17 +118,19 @@ class TorchBackend:
         return self.model.members
 
     def imagine_members(
-        self, latent: LatentState, ego_state: np.ndarray, actions: np.ndarray
+        self, latent: LatentState | ArrayLatent, ego_state: np.ndarray, actions: np.ndarray
     ) -> ArrayFutures:
         """As ``imagine``, by each of K > 1 members alone: K * N futures, the first member's first.
 
         Disagreement is not measured: it is zeros.
         """
-        return _arrays(self.model.imagine_members(latent, _tensor(ego_state), _tensor(actions)))
+        start = LatentState.of(latent)
+        return _arrays(self.model.imagine_members(start, _tensor(ego_state), _tensor(actions)))
 
-    def perceive(self, latent: LatentState) -> dict[str, float]:
+    def perceive(self, latent: LatentState | ArrayLatent) -> dict[str, float]:
         """The heads at the belief ``latent`` itself: what the model sees now."""
-        return {name: float(value[0]) for name, value in self.model.perceive(latent).items()}
+        seen = self.model.perceive(LatentState.of(latent))
+        return {name: float(value[0]) for name, value in seen.items()}
 
 
 def _arrays(rollout: Rollout) -> ArrayFutures:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from wm_dynamics.errors import UserError
+from wm_dynamics.threads import limit_threads
 from wm_perception.camera_stream import FRONT, CameraStream
 from wm_perception.frame import Command
 from wm_sim.world import World
@@ -219,12 +220,11 @@ def collect_town(job: CollectJob, report: Report = lambda frames: None) -> None:
 
 def _planner(job: CollectJob) -> Driver:
     """The driver of an on-policy collection."""
-    import torch
-
     if job.model is None:
         raise UserError(f"mix '{job.mix}' needs a model: --model DIR")
-    torch.set_num_threads(1)
-    return make_driver(job.driver, job.model)
+    driver = make_driver(job.driver, job.model)
+    limit_threads(1)
+    return driver
 
 
 def collect(jobs: Sequence[CollectJob], processes: int = 2) -> None:
