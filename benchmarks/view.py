@@ -3,8 +3,10 @@
 python benchmarks/view.py --seconds 20                 # simulator and server
 python benchmarks/view.py --seconds 20 --planner       # the whole graph; with and without a watcher
 
-Prints JSON. CPU is that of the server's process, from /proc. Planning times are compared in turns
-of one and the same run, because they depend on what else the machine does.
+Prints JSON. CPU is that of the server's process, from /proc. Planning is compared in turns of one
+and the same run, alone and watched by turns, because it depends on what else the machine does: by
+the time that a plan took (of all, and of the quickest tenth, which nothing held up), and by the CPU
+time that the planner's process spent on it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-TURNS = 3
+TURNS = 6
+NAMED = (("alone", False), ("watched", True))
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -91,41 +94,79 @@ def server_alone(seconds: float) -> dict[str, Any]:
         bridge.wait(30)
 
 
-def beside_the_planner(seconds: float) -> dict[str, Any]:
-    """The whole graph in lockstep; planning times in turns with and without a watcher."""
+def beside_the_planner(seconds: float, turns: int) -> dict[str, Any]:
+    """The whole graph in lockstep; planning in turns with and without a watcher."""
     from wm_msgs.msg import PlanStatistics
     from wm_perception.topics import topic
     from wm_training.live import checked_options, live_graph
 
-    times: dict[bool, list[float]] = {False: [], True: []}
-    watched, found = threading.Event(), []
+    times: list[float] = []
+    pooled: dict[bool, list[float]] = {False: [], True: []}
+    measured: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+    found: list[dict[str, float]] = []
     options = checked_options({"town": "test01", "traffic": 30})
     with tempfile.TemporaryDirectory() as folder, live_graph(options, Path(folder)) as graph:
         entry = topic("plan_statistics")
 
         def note(message: PlanStatistics) -> None:
-            times[watched.is_set()].append(float(message.plan_ms))
+            times.append(float(message.plan_ms))
 
         graph._runner.node.create_subscription(
             PlanStatistics, entry.name(), note, entry.subscriber_qos(200)
         )
+        planner = graph._launcher.processes["planner"].pid
+
+        @contextmanager
+        def turn(watched: bool) -> Iterator[None]:
+            times.clear()
+            cpu = cpu_s(planner)
+            yield
+            pooled[watched] += times
+            measured[watched].append(
+                {
+                    "plan_ms": float(np.median(times)),
+                    "cpu_ms_per_plan": 1e3 * (cpu_s(planner) - cpu) / len(times),
+                }
+            )
+
         with server() as (pid, address):
-            for _ in range(TURNS):
-                graph.wait(seconds)
-                watched.set()
-                turn = threading.Thread(
-                    target=lambda: found.append(asyncio.run(watch(address, seconds, pid)))
-                )
-                turn.start()
-                while turn.is_alive():
-                    graph.wait(0.2)
-                watched.clear()
-    medians = {name: float(np.median(times[name == "watched"])) for name in ("alone", "watched")}
+            graph.wait(seconds)  # warm
+            for number in range(turns):
+                # Which comes first changes, so that a slow drift of the machine cancels out.
+                for watched in (number % 2 == 0, number % 2 == 1):
+                    with turn(watched):
+                        if watched:
+                            found.append(_watch_beside(graph, address, seconds, pid))
+                        else:
+                            graph.wait(seconds)
     return {
-        **{key: float(np.mean([turn[key] for turn in found])) for key in found[0]},
-        "plan_ms_median": medians,
-        "plan_ms_ratio": medians["watched"] / medians["alone"],
-        "plans": {name: len(times[name == "watched"]) for name in ("alone", "watched")},
+        **{key: float(np.median([turn[key] for turn in found])) for key in found[0]},
+        **{key: _compared(measured, key) for key in ("plan_ms", "cpu_ms_per_plan")},
+        "plan_ms_quickest_tenth": {n: float(np.percentile(pooled[w], 10)) for n, w in NAMED},
+        "plans": {n: len(pooled[w]) for n, w in NAMED},
+    }
+
+
+def _watch_beside(graph: Any, address: str, seconds: float, pid: int) -> dict[str, float]:
+    """Watch in a thread while the graph's messages are taken here."""
+    found: list[dict[str, float]] = []
+    watching = threading.Thread(
+        target=lambda: found.append(asyncio.run(watch(address, seconds, pid)))
+    )
+    watching.start()
+    while watching.is_alive():
+        graph.wait(0.2)
+    return found[0]
+
+
+def _compared(measured: dict[bool, list[dict[str, float]]], key: str) -> dict[str, Any]:
+    """Medians over the turns, and the ratio watched to alone of each pair of turns."""
+    alone, watched = (np.array([turn[key] for turn in measured[w]]) for w in (False, True))
+    ratios = np.sort(watched / alone)
+    return {
+        **{name: float(np.median([t[key] for t in measured[w]])) for name, w in NAMED},
+        "ratio_median": float(np.median(ratios)),
+        "ratios": [round(float(r), 3) for r in ratios],
     }
 
 
@@ -134,9 +175,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=20.0, help="of a turn")
     parser.add_argument("--planner", action="store_true", help="the whole graph")
+    parser.add_argument("--turns", type=int, default=TURNS, help="pairs, with --planner")
     arguments = parser.parse_args()
-    measure = beside_the_planner if arguments.planner else server_alone
-    print(json.dumps(measure(arguments.seconds), indent=1))
+    if arguments.planner:
+        found = beside_the_planner(arguments.seconds, arguments.turns)
+    else:
+        found = server_alone(arguments.seconds)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
