@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,10 +142,12 @@ def test_an_export_is_run_by_onnxruntime(tmp_path):
 
 
 @needs_engine
-@pytest.mark.parametrize("name, says", [("onnxruntime", "no export"), ("tensorrt", "TensorRT")])
+@pytest.mark.parametrize(
+    "name, says", [("onnxruntime", "no export"), ("tensorrt", "no TensorRT here|no export")]
+)
 def test_without_what_was_asked_for_the_engine_imagines_and_says_so(tmp_path, name, says):
     backend = make_backend_of(WorldModel.untrained(SIZES["tiny"]), name, folder=tmp_path)
-    assert backend.name.startswith("cpp") and says in backend.notice
+    assert backend.name.startswith("cpp") and re.search(says, backend.notice)
     assert backend.notice.startswith("imagined by cpp")
 
 

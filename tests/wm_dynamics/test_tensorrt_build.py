@@ -44,7 +44,8 @@ class FakeTensorRT:
         flags = {"STRONGLY_TYPED": 1} if version.startswith("11") else {
             "EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}  # fmt: skip
         self.NetworkDefinitionCreationFlag = IntEnum("NetworkDefinitionCreationFlag", flags)
-        self.asked = SimpleNamespace(flags=-1, profiles=[], graph=b"", shapes={})
+        self.BuilderFlag = IntEnum("BuilderFlag", {"TF32": 7})
+        self.asked = SimpleNamespace(flags=-1, profiles=[], graph=b"", shapes={}, cleared=[])
         self.refuses = False
 
     class Logger:
@@ -85,7 +86,10 @@ class _FakeBuilder:
         )
 
     def create_builder_config(self):
-        return SimpleNamespace(add_optimization_profile=self._trt.asked.profiles.append)
+        asked = self._trt.asked
+        return SimpleNamespace(
+            add_optimization_profile=asked.profiles.append, clear_flag=asked.cleared.append
+        )
 
     def create_optimization_profile(self):
         def set_shape(name: str, *shapes: tuple[int, ...]) -> None:
@@ -138,6 +142,7 @@ def test_one_way_to_build_for_10_and_11(version, flags):
     }
     assert build(trt, made, ROWS) == b"engine of " + version.encode()
     assert trt.asked.shapes == {"x": ((1, 5), (16, 5), (64, 5))} and len(trt.asked.profiles) == 1
+    assert trt.asked.cleared == [trt.BuilderFlag.TF32], "float32 is to be float32"
     with pytest.raises(UserError, match="cannot be asked for SM89"):
         build(trt, made, ROWS, ("SM89",))
     trt.refuses = True

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from wm_dynamics.array_latent import ArrayLatent
 from wm_dynamics.backend_onnx import OnnxBackend
-from wm_dynamics.backend_tensorrt import GraphRunner, TensorRTBackend
+from wm_dynamics.backend_tensorrt import TensorRTBackend
+from wm_dynamics.backends import make_backend_of
 from wm_dynamics.checkpoint import save_checkpoint
 from wm_dynamics.errors import UserError
 from wm_dynamics.export.folder import Export, open_export
@@ -23,12 +26,13 @@ from wm_dynamics.export.write import write_export
 from wm_dynamics.heads import HEADS
 from wm_dynamics.model import WorldModel
 from wm_dynamics.onnx_sessions import Sessions
+from wm_dynamics.runtime_names import EXPORT_FOLDER
 from wm_dynamics.tensorrt_build import Rows
 from wm_dynamics.tensorrt_cuda import Cuda, find_cuda
 from wm_dynamics.tensorrt_engine import Engine
 from wm_dynamics.tensorrt_plan import ALIGNMENT, plan_rollout
-from wm_dynamics.tensorrt_program import Programs
 from wm_dynamics.variants import variant
+from wm_dynamics.weights import read_weights
 
 HORIZON = 7
 CONFIGS = {
@@ -170,25 +174,43 @@ def export(request, tmp_path_factory) -> Export:
     return open_export(folder / "export")
 
 
+class FakeTensorRT:
+    """The bindings: an engine's data are the name of its graph."""
+
+    __name__, __version__ = "tensorrt", "10.9"
+    Logger = type("Logger", (), {"ERROR": 1, "__init__": lambda self, level: None})
+
+    def __init__(self, library: FakeCudart, export: Export):
+        self._library, self._export = library, export
+
+    def Runtime(self, logger):  # noqa: N802
+        return SimpleNamespace(deserialize_cuda_engine=self._engine)
+
+    def _engine(self, data: bytes):
+        context = FakeContext(self._library, self._export, data.decode())
+        return SimpleNamespace(create_execution_context=lambda: context)
+
+
+def pretend(patch: pytest.MonkeyPatch, export: Export, rows: Rows) -> FakeCudart:
+    """From now on there is a GPU, and engines whose work is done by onnxruntime."""
+    library = FakeCudart()
+
+    def read_engine(trt, export: Export, name: str, device: str) -> Engine:
+        graph = export.graphs[name]
+        return Engine(name, "fake", "0", device, rows, graph.inputs, graph.outputs, name.encode())
+
+    here = "wm_dynamics.backend_tensorrt"
+    patch.setattr(f"{here}.find_cuda", lambda device: Cuda(library, device))
+    patch.setattr(f"{here}.read_engine", read_engine)
+    patch.setattr("wm_dynamics.tensorrt_build.find_tensorrt", lambda: FakeTensorRT(library, export))
+    return library
+
+
 def on_a_fake_gpu(export: Export, rows: Rows) -> tuple[TensorRTBackend, FakeCudart]:
     """A backend whose engines are onnxruntime's."""
-    library = FakeCudart()
-    cuda = Cuda(library)
-    graphs = [name for name in ("step", "step_checked") if f"{name}.fp32" in export.graphs]
-    contexts = {name: FakeContext(library, export, f"{name}.fp32") for name in graphs}
-    engines = {}
-    for name in graphs:
-        graph = export.graphs[f"{name}.fp32"]
-        engines[name] = Engine(
-            name, "fake", "0", cuda.capability, rows, graph.inputs, graph.outputs, b""
-        )
-    backend = TensorRTBackend.__new__(TensorRTBackend)  # its own set-up asks for a GPU
-    OnnxBackend.__init__(backend, export)
-    backend._programs = Programs(
-        lambda *shape: plan_rollout(export.config, *shape),
-        lambda plan: GraphRunner(cuda, contexts, engines, plan),
-    )
-    return backend, library
+    with pytest.MonkeyPatch.context() as patch:
+        library = pretend(patch, export, rows)
+        return TensorRTBackend(export, FakeTensorRT(library, export), "fp32"), library
 
 
 def tried(n: int, seed: int) -> np.ndarray:
@@ -238,6 +260,45 @@ def test_a_plan_is_recorded_once_and_waits_once(export):
     assert len(library.graphs) == 2, "another shape is another graph"
     with pytest.raises(UserError, match="1 to 8 candidates, not 9"):
         backend.imagine(backend.initial(), STATE, tried(9, 0))
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model"
+    save_checkpoint(WorldModel.untrained(CONFIGS["gru"], seed=3), path)
+    write_export(path, path / EXPORT_FOLDER)
+    return path
+
+
+def test_it_imagines_where_there_is_a_gpu(model, monkeypatch):
+    library = pretend(monkeypatch, open_export(model / EXPORT_FOLDER), Rows(1, 4, 8))
+    backend = make_backend_of(read_weights(model), "tensorrt", folder=model)
+    assert isinstance(backend, TensorRTBackend) and not backend.notice
+    assert backend.name == "tensorrt 10.9 (fp32, GPU 0)"
+    assert library.graphs, "the self-test ran on the GPU"
+
+
+def test_numbers_that_are_off_are_not_driven_by(model, monkeypatch):
+    pretend(monkeypatch, open_export(model / EXPORT_FOLDER), Rows(1, 4, 8))
+    right = TensorRTBackend.imagine
+
+    def wrong(self, *given):
+        futures = right(self, *given)
+        return replace(futures, path=futures.path + 0.01)
+
+    monkeypatch.setattr(TensorRTBackend, "imagine", wrong)
+    backend = make_backend_of(read_weights(model), "tensorrt", folder=model)
+    assert "failed its self-test: path" in backend.notice
+
+
+def test_what_is_missing_for_a_gpu_is_said(model, monkeypatch):
+    export = open_export(model / EXPORT_FOLDER)
+    pretend(monkeypatch, export, Rows(1, 4, 8))
+    monkeypatch.setattr(
+        "wm_dynamics.backend_tensorrt.find_cuda", lambda device: Cuda(FakeCudart(devices=0))
+    )
+    backend = make_backend_of(read_weights(model), "tensorrt", folder=model)
+    assert "no GPU 0 here" in backend.notice and not backend.name.startswith("tensorrt")
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -18,6 +18,7 @@ from wm_dynamics.array_latent import ArrayFutures, ArrayLatent
 from wm_dynamics.backend_onnx import OnnxBackend
 from wm_dynamics.errors import UserError
 from wm_dynamics.export.folder import Export
+from wm_dynamics.tensorrt_build import product
 from wm_dynamics.tensorrt_cuda import Cuda, find_cuda
 from wm_dynamics.tensorrt_engine import Engine, read_engine
 from wm_dynamics.tensorrt_plan import RolloutPlan, plan_rollout
@@ -42,6 +43,7 @@ class TensorRTBackend(OnnxBackend):
         self, export: Export, trt: Any, precision: str = "fp16", threads: int = 1, device: int = 0
     ):
         super().__init__(export, precision, threads)
+        self.name = f"{product(trt)} {trt.__version__} ({precision}, GPU {device})"
         cuda = find_cuda(device)
         graphs = ("step", "step_checked") if self.members > 1 else ("step",)
         engines = {

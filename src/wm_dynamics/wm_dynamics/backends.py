@@ -28,8 +28,8 @@ def make_backend_of(
 
     Args:
         model: its weights, or the model of the training code.
-        name: cpp is the C++ engine, onnxruntime runs the model's export, torch the training
-            code's modules; auto is the engine.
+        name: cpp is the C++ engine, onnxruntime and tensorrt run the model's export, torch the
+            training code's modules; auto is the engine.
         precision: of the large products, where the runtime has a choice.
         threads: of the runtime.
         folder: of the model, for its export.
@@ -67,27 +67,34 @@ def _make(
     name: str, weights: Weights, precision: Precision, threads: int, folder: Path | None
 ) -> ArrayBackend:
     """Raises UserError where it cannot be."""
-    if name == "tensorrt":
-        raise UserError("there is no TensorRT runtime yet")
-    if name != "onnxruntime":
+    if name not in ("onnxruntime", "tensorrt"):
         from wm_dynamics.backend_cpp import CppBackend
 
         return CppBackend(weights, precision, threads)
     if folder is None:
-        raise UserError("onnxruntime needs a model that is a directory, with its export inside")
-    return _exported(weights, folder / EXPORT_FOLDER, precision, threads)
+        raise UserError(f"{name} needs a model that is a directory, with its export inside")
+    return _exported(name, weights, folder / EXPORT_FOLDER, precision, threads)
 
 
-def _exported(weights: Weights, export: Path, precision: str, threads: int) -> ArrayBackend:
+def _exported(
+    name: str, weights: Weights, export: Path, precision: str, threads: int
+) -> ArrayBackend:
     """Raises UserError where there is none, or not of these weights, or its numbers are off."""
     try:
         from wm_dynamics.backend_onnx import OnnxBackend
+        from wm_dynamics.backend_tensorrt import TensorRTBackend
     except ImportError as error:
         raise UserError(f"onnxruntime cannot be imported ({error})") from None
     from wm_dynamics.export.folder import open_export
     from wm_dynamics.self_test import check_backend
+    from wm_dynamics.tensorrt_build import find_tensorrt
 
+    bindings = find_tensorrt() if name == "tensorrt" else None
     opened = open_export(export, weights.metadata.get("weights_sha256"))
-    backend = OnnxBackend(opened, precision, threads)
+    backend: OnnxBackend
+    if bindings is None:
+        backend = OnnxBackend(opened, precision, threads)
+    else:
+        backend = TensorRTBackend(opened, bindings, precision, threads)
     check_backend(backend, weights, exact=precision == "fp32")
     return backend
