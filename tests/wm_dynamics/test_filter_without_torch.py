@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,8 +19,10 @@ from wm_dynamics.backend_cpp import CppBackend
 from wm_dynamics.checkpoint import load_checkpoint
 from wm_dynamics.engine import instruction_sets
 from wm_dynamics.errors import UserError
+from wm_dynamics.export.write import write_export
 from wm_dynamics.model import WorldModel
 from wm_dynamics.reference_filter import Filter
+from wm_dynamics.runtime_names import EXPORT_FOLDER
 from wm_dynamics.synthetic import synthetic_window
 from wm_dynamics.variants import CORES, LATENTS, variant
 from wm_dynamics.weights import Weights, read_weights, weights_of
@@ -152,17 +155,26 @@ def test_the_hash_of_weights_is_the_models():
 
 
 @needs_engine
-def test_who_filters_and_imagines_with_a_shipped_model_imports_no_torch():
+@pytest.mark.parametrize("runtime", ["cpp", "onnxruntime"])
+def test_who_filters_and_imagines_with_a_shipped_model_imports_no_torch(tmp_path, runtime):
+    for name in SHIPPED:
+        shutil.copytree(MODELS / name, tmp_path / name)
+        if runtime == "onnxruntime":
+            write_export(tmp_path / name, tmp_path / name / EXPORT_FOLDER)
     program = f"""
 import sys
 sys.modules["torch"] = None  # an import raises
+from pathlib import Path
 import numpy as np
+import wm_perception.perception_node, wm_planner.planner_node, wm_planner.gate_node
 from wm_dynamics.backends import make_backend_of
 from wm_dynamics.weights import read_weights
-import wm_perception.perception_node, wm_planner.planner_node, wm_planner.gate_node
-for name in {SHIPPED!r}:
-    backend = make_backend_of(read_weights("{MODELS}/" + name))
-    assert not backend.notice, backend.notice
+from wm_perception.camera_stream import camera_stream
+from wm_perception.perceiver import Perceiver
+for folder in (Path("{tmp_path}") / name for name in {SHIPPED!r}):
+    backend = make_backend_of(read_weights(folder), "{runtime}", folder=folder)
+    assert not backend.notice and backend.name.startswith("{runtime}"), backend.notice
+    Perceiver(backend, 0.1, camera_stream(backend.config))  # filters what it warms up with
     backend.imagine(backend.initial(), np.zeros(5, np.float32), np.zeros((4, 15, 2), np.float32))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -40,6 +40,7 @@ def test_a_watch_follows_frames_from_picture_to_command():
 
     for frame in range(3):
         start = 100.0 * frame
+        send("vehicle_control_cmd", frame, start + 3)  # the gate waited for no proposal
         send("image", frame, start)
         send("odometry", frame, start + 1)
         send("latent", frame, start + 6)
@@ -48,8 +49,9 @@ def test_a_watch_follows_frames_from_picture_to_command():
         send("vehicle_control_cmd", frame, start + 17 + frame)
         send("vehicle_control_cmd", frame, start + 60)  # the same frame's, once more
     times = watch.times_ms()
-    assert times["camera_to_command"] == [17.0, 18.0, 19.0]
-    assert times["odometry_to_command"] == [16.0, 17.0, 18.0]
+    assert times["camera_to_command"] == [17.0, 19.0], "frame 1 was never answered"
+    assert times["odometry_to_command"] == [16.0, 18.0]
+    assert times["proposal_to_command"] == [1.0, 3.0]
     assert times["camera_to_latent"] == [6.0] * 3
     assert times["latent_to_proposal"] == [10.0] * 2
     watch.forget()

@@ -20,8 +20,8 @@ def limit_threads(count: int) -> None:
     """Let numpy's products, and torch's where it is loaded, take at most ``count`` threads.
 
     A model's products are small. OpenBLAS shares even those among all cores and spins until the
-    last is done: with one core busy elsewhere a frame of the camera model took 106 ms by two
-    threads and 2 ms by one.
+    last is done: beside other work the convolutions of the camera model took 106 ms by two threads
+    and 1.6 ms by one.
     """
     for path in _blas_libraries():
         library = ctypes.CDLL(path)

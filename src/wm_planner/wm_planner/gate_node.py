@@ -200,8 +200,7 @@ class GateNode:
             message = CarlaEgoVehicleControl(throttle=throttle, steer=steer, brake=brake)
             message.header = header(decision.stamp_ns)
             self._commands.publish(message)
-            self._latency.add("odometry_to_command", self._sensed.take(decision.stamp_ns))
-            self._latency.add("proposal_to_command", self._proposed.take(decision.stamp_ns))
+            self._time(decision.stamp_ns)
         changed = (decision.state, decision.reason) != (self._state, self._reason)
         if changed:
             self._log_change(decision)
@@ -209,6 +208,13 @@ class GateNode:
         if changed or tripped != self._tripped or decision.command is not None:
             self._tripped = tripped
             self._states.publish(self._state_message(decision))
+
+    def _time(self, stamp_ns: int) -> None:
+        """A command has gone out; one that came before any proposal answers no frame."""
+        proposed = self._proposed.take(stamp_ns)
+        if proposed is not None:
+            self._latency.add("odometry_to_command", self._sensed.of(stamp_ns))
+            self._latency.add("proposal_to_command", proposed)
 
     def _log_change(self, decision: GateDecision) -> None:
         self._state, self._reason = decision.state, decision.reason

@@ -60,25 +60,31 @@ class LatencyWatch:
 
     def forget(self) -> None:
         """Begin a new route."""
-        self._stamps: dict[str, list[int]] = {stage: [] for stage in STAGES.values()}
-        self._sent = {stage: Sent(KEPT_FRAMES) for stage in STAGES.values()}
+        self._heard: dict[str, list[tuple[int, int]]] = {stage: [] for stage in STAGES.values()}
 
     def _taker(self, stage: str) -> Callable:
         def take(data, info) -> None:
             stamp = stamp_of(bytes(data[: _HEADER_AT + _HEADER.size]))
-            self._stamps[stage].append(stamp)
-            self._sent[stage].note(stamp, info["source_timestamp"] or info["received_timestamp"])
+            sent_ns = info["source_timestamp"] or info["received_timestamp"]
+            self._heard[stage].append((stamp, sent_ns))
 
         return take
 
     def times_ms(self) -> dict[str, list[float]]:
-        """``FROM_to_UNTIL`` -> ms of each frame that both are known of."""
+        """``FROM_to_UNTIL`` -> ms of each frame that both are known of.
+
+        A command that the gate sent for a frame before there was a proposal is no answer to it.
+        """
+        sent = {stage: Sent(KEPT_FRAMES) for stage in self._heard}
+        for stage, messages in self._heard.items():
+            for stamp, sent_ns in messages:
+                proposed = sent["proposal"].of(stamp) if stage == "command" else 0
+                if proposed is not None and sent_ns >= proposed:
+                    sent[stage].note(stamp, sent_ns)
         found: dict[str, list[float]] = {}
         for since, until in SPANS:
-            pairs = [
-                (self._sent[since].of(stamp), self._sent[until].of(stamp))
-                for stamp in dict.fromkeys(self._stamps[until])
-            ]
+            stamps = dict.fromkeys(stamp for stamp, _ in self._heard[until])
+            pairs = [(sent[since].of(stamp), sent[until].of(stamp)) for stamp in stamps]
             found[f"{since}_to_{until}"] = [
                 (end - begin) * MS for begin, end in pairs if begin is not None and end is not None
             ]

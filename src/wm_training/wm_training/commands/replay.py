@@ -14,7 +14,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from wm_dynamics.artefact_files import CONFIG, read_yaml
+from wm_dynamics.config import ModelConfig
 from wm_dynamics.errors import UserError
+from wm_dynamics.threads import limit_threads
 from wm_planner.paths import DEFAULT_MODEL
 from wm_training.replay_difference import difference, rows
 from wm_training.replay_plans import AHEAD_S, Pair, RecordedWishes, replanned
@@ -88,17 +91,14 @@ def main(args: Args) -> None:
 def _plan(args: Args, recorded: RecordedWishes, console: Console) -> tuple[list[Pair], float]:
     """Both wishes in every frame, and the seconds per imagined step of those made now."""
     console.print(f"recorded: {recorded}; now: {args.driver}, model {args.model}", highlight=False)
-    import torch
-
-    from wm_dynamics.checkpoint import load_checkpoint
     from wm_planner.driver import PlannerDriver
     from wm_training.drivers import driver_model, make_driver
 
-    torch.set_num_threads(1)
     folder = driver_model(args.driver, args.model)
     driver = make_driver(args.driver, folder)
+    limit_threads(1)
     assert isinstance(driver, PlannerDriver) and folder is not None
-    dt = load_checkpoint(folder).config.dt
+    dt = read_yaml(folder / CONFIG, ModelConfig).dt
     with console.status("planning"):
         pairs = list(islice(replanned(args.bag, driver, dt, recorded, args.seed), args.frames))
     if not pairs:
