@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import array
+
 import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, Image
 
+from wm_perception import messages
 from wm_perception.camera_feed import CameraFeed
 from wm_perception.camera_stream import CameraStream
 from wm_perception.frame import EgoState, SceneFrame
+from wm_perception.messages import CHANNELS
 from wm_perception.node_tools import header
 from wm_sim.bridge_sensor_messages import rgb_image
 
@@ -132,3 +136,23 @@ def test_a_lens_that_the_model_does_not_know_is_named(feed, size, fov_deg, said)
     assert said in feed.lens and bool(said) == bool(feed.lens)
     feed.measure(CameraInfo(width=width, height=height))
     assert not feed.lens, "an uncalibrated camera says nothing"
+
+
+@pytest.mark.parametrize("size", [(80, 144), (160, 288), (144, 256), (600, 800), (90, 90)])
+@pytest.mark.parametrize("encoding", ["bgra8", "rgba8", "bgr8", "rgb8"])
+@pytest.mark.parametrize("padding", [0, 7])
+def test_a_picture_that_is_scaled_before_it_is_recoloured_is_the_same(encoding, size, padding):
+    (height, width), channels = size, CHANNELS[encoding]
+    step = width * channels + padding
+    pixels = np.random.default_rng(0).integers(0, 256, height * step, dtype=np.uint8)
+    message = Image(
+        header=header(100 * MS), height=height, width=width, encoding=encoding, step=step,
+        data=array.array("B", pixels.tobytes()),
+    )  # fmt: skip
+    stream = CameraStream("camera_front", 80, 144) if width >= 144 else STREAM
+    feed = CameraFeed(stream, max_age_s=0.1, wait_s=0.0)
+    feed.add(message, 5.0)
+    feed.hold(frame(100), SCENE, now_s=1.0)
+    wanted = stream.fit(messages.rgb_image(message))
+    np.testing.assert_array_equal(feed.release(1.0)[0].image, wanted)
+    assert np.shares_memory(messages.image_pixels(message), np.frombuffer(message.data, np.uint8))

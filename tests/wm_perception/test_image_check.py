@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from sensor_msgs.msg import Image
 
-from wm_perception.image_check import ImageCheck
+from wm_perception.image_check import ImageCheck, is_black
 from wm_perception.messages import to_array
 from wm_perception.node_tools import header
 from wm_sim.bridge_sensor_messages import rgb_image
@@ -65,3 +66,12 @@ def test_truncated_data_and_depth_with_nan():
     assert "32FC1" in check.check(depth, 0.0)
     assert "1 values are not finite" in check.text
     assert check.problems == {"unreadable": 2}
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_one_bright_pixel_is_enough_not_to_be_black(channels):
+    pixels = np.zeros((50, 70, channels), np.uint8)
+    pixels[..., 3:] = 255  # opaque
+    assert is_black(pixels)
+    pixels[17, 33, 2] = 1  # not one of the few that are looked at first
+    assert not is_black(pixels)

@@ -17,7 +17,7 @@ import numpy as np
 from wm_perception.camera_stream import FOV_DEG, CameraStream, kept_part
 from wm_perception.frame import SceneFrame
 from wm_perception.image_check import ImageCheck
-from wm_perception.messages import rgb_image, stamp_ns
+from wm_perception.messages import image_pixels, stamp_ns, to_rgb
 from wm_perception.scene import Scene
 from wm_perception.sync import TOLERANCE_NS
 
@@ -67,7 +67,9 @@ class CameraFeed:
         if self._pictures and stamp < self._pictures[-1][0]:
             self._pictures.clear()  # the source was restarted
             self.used_ns = None
-        self._pictures.append((stamp, self._stream.fit(rgb_image(message))))
+        # Cropped and scaled as it was sent: what is copied and recoloured is small.
+        fitted = self._stream.fit(image_pixels(message))
+        self._pictures.append((stamp, to_rgb(fitted, message.encoding)))
 
     def measure(self, info) -> None:
         """Take one sensor_msgs/CameraInfo: a model sees distances by the lens it learned with."""

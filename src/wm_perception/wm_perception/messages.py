@@ -217,8 +217,10 @@ def route_points(message) -> np.ndarray:
     return points
 
 
-def rgb_image(message) -> np.ndarray:
-    """sensor_msgs/Image (bgra8, rgba8, bgr8, rgb8) -> (H, W, 3) uint8 RGB, a copy.
+def image_pixels(message) -> np.ndarray:
+    """sensor_msgs/Image (bgra8, rgba8, bgr8, rgb8) -> (H, W, channels) uint8, as it was sent.
+
+    A view of the message's own bytes: nothing is copied.
 
     Raises:
         MessageError: unknown encoding, empty image, or data that does not fit the size.
@@ -238,8 +240,17 @@ def rgb_image(message) -> np.ndarray:
             f"image has {len(message.data)} bytes, expected step * height = {step * height}"
         )
     rows = np.frombuffer(message.data, np.uint8).reshape(height, step)
-    pixels = rows[:, : width * channels].reshape(height, width, channels)
+    return rows[:, : width * channels].reshape(height, width, channels)
+
+
+def to_rgb(pixels: np.ndarray, encoding: str) -> np.ndarray:
+    """(H, W, channels) uint8 of an encoding -> (H, W, 3) uint8 RGB, a copy."""
     return cv2.cvtColor(pixels, _TO_RGB[encoding]) if encoding in _TO_RGB else pixels.copy()
+
+
+def rgb_image(message) -> np.ndarray:
+    """sensor_msgs/Image -> (H, W, 3) uint8 RGB, a copy; see :func:`image_pixels`."""
+    return to_rgb(image_pixels(message), message.encoding)
 
 
 def to_array(values: np.ndarray, typecode: str) -> array:
