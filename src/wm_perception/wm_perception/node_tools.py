@@ -269,8 +269,9 @@ def _serve(
 def leave(status: int) -> NoReturn:
     """End the process without the interpreter's own tear-down.
 
-    For nodes that import torch: taking its modules apart can take seconds on a busy machine, longer
-    than a launcher waits after Ctrl-C, and nothing in it is needed once :func:`run` has returned.
+    For nodes that may have imported torch: taking its modules apart can take seconds on a busy
+    machine, longer than a launcher waits after Ctrl-C, and nothing in it is needed once :func:`run`
+    has returned.
     """
     sys.stdout.flush()
     sys.stderr.flush()

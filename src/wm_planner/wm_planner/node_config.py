@@ -28,4 +28,4 @@ class PlannerNodeConfig(PlannerConfig):
         "motion; untrained: random weights",
     )
     role_name: str = Field("ego_vehicle", min_length=1, description="of the ego vehicle")
-    threads: int = Field(1, ge=1, description="of torch and of the engine")
+    threads: int = Field(1, ge=1, description="of who imagines")

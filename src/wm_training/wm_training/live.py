@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # it needs ROS, whose environment is set first
 
 LOG = logging.getLogger(__name__)
 DISCOVERY_S = 1.5  # nodes on the same machine usually see each other within a second
-READY_S = 120.0  # on a loaded machine, importing torch in three processes takes a while
+READY_S = 120.0  # on a loaded machine, starting so many processes takes a while
 CONNECT_S = 30.0  # from configured to active: only the middleware has something to do
 HEARD_S = 60.0  # until every process is heard of, on a loaded machine
 START_ATTEMPTS = 2  # of a graph whose nodes do not find each other
