@@ -248,6 +248,13 @@ def test_it_works_in_a_browser(graph, tmp_path):
         page.wait("document.querySelector('#mode-name').textContent !== 'paused'")
         page.screenshot(tmp_path / "page.png")
         assert (tmp_path / "page.png").stat().st_size > 20_000, "something is drawn"
+        page.value("document.querySelector('#expect').click()")
+        page.wait("!document.querySelector('#expected').hidden")
+        page.value(
+            "Object.assign(document.querySelector('#unexpected'), {width: 300, height: 340})"
+        )
+        tall = "document.documentElement.scrollHeight - document.documentElement.clientHeight"
+        assert page.value(tall) == 0, "everything is on one screen, with the pictures expected too"
         for width in (390, 900, 1440):
             page.size(width, 844)
             overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

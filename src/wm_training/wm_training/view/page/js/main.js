@@ -45,7 +45,12 @@ const send = connect({
     showLink("live", "live");
   },
   lost(ended) {
-    if (ended) away = ENDED;
+    if (ended) {
+      away = ENDED;
+      $("mode").dataset.level = "idle";
+      $("mode-name").textContent = "ended";
+      $("mode-reason").textContent = "";
+    }
     const [link, text, level] = away;
     showLink("lost", link);
     banner(text, level);

@@ -10,6 +10,7 @@ const GLOW_MS = 900; // a rule that tripped for one frame stays lit for so long
 const NEAR = 0.8; // share of a limit from which on a lamp is yellow
 const glowing = new Map(); // rule -> when it last tripped
 const known = new Map(); // rule -> how it was last told
+let longest = 0; // of the lists of rules so far
 
 const words = (name) => name.replace(/_s$/, "").replaceAll("_", " ");
 const text = (value, digits) => (value === null || value === undefined ? "–" : fixed(value, digits));
@@ -173,11 +174,15 @@ function showGate(state, now) {
   $("rules").replaceChildren(...why, ...rows);
 }
 
-/** Every rule that was ever told, in order, so that the list does not jump: some are told only
- * while somebody is near. */
+/** Every rule that was ever told, so that the list does not jump: some are told only while somebody
+ * is near, or while there are proposals. The longest list decides their order. */
 function allRules(told) {
   const now = new Map(told.map((rule) => [rule[0], rule]));
+  const before = [...known];
+  if (told.length > longest) known.clear();
+  longest = Math.max(longest, told.length);
   for (const rule of told) known.set(rule[0], rule);
+  for (const [name, rule] of before) if (!known.has(name)) known.set(name, rule);
   return [...known].map(([name, rule]) => now.get(name) || [name, null, null, false, rule[4], null, rule[6]]);
 }
 
