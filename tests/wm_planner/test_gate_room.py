@@ -140,6 +140,44 @@ def test_one_beside_is_not_braked_for_and_one_at_the_bumper_is():
     assert judged(8.0, (2.2, 0.0, 0.0, 0.0, 0.0))["braking"] == 0.0  # inside us: a wrong box
 
 
+def turning(speed: float, x: float, y: float) -> Room:
+    """The room of an ego that begins a right turn of 6 m radius beside a walker at (x, y)."""
+    watch = RoomWatch(GateConfig())
+    arc = np.linspace(0.0, 0.5 * math.pi, 20)
+    bend = np.stack([6.0 * np.sin(arc), 6.0 * np.cos(arc) - 6.0], -1)
+    straight = np.stack([np.arange(-20.0, 0.0), np.zeros(20)], -1)
+    watch.know(
+        RouteKnown(np.vstack([straight, bend[:-1], bend[-1] - [[0.0, 0.0], [0.0, 30.0]]]), 1.0)
+    )
+    walker = Objects(
+        np.array([0]), np.array([[x, y, 1.5]]), np.array([[0.1, 1.0]]), np.array([[0.5, 0.5]])
+    )
+    watch.see(RoadUsers(10**9, walker, 1.0))
+    return watch.judge(odometry(speed=speed), speed)
+
+
+def test_standing_it_does_not_start_into_one_inside_the_bend():
+    held = turning(0.0, 1.6, -1.4)
+    assert held.braking_mps2 == pytest.approx(1.5)
+    assert held.rules[-1].tripped and held.rules[-1].value == held.rules[-1].limit == 6.0
+    assert turning(0.49, 1.6, -1.4).braking_mps2 == pytest.approx(4.9)
+    moving, outside, passed = (
+        turning(0.51, 1.6, -1.4),
+        turning(0.0, 1.6, 1.4),
+        turning(0.0, -2.0, -1.4),
+    )
+    wrong_box = turning(0.0, 1.6, -0.5)
+    for room in (moving, outside, passed, wrong_box):
+        assert room.braking_mps2 == 0.0 and not room.rules[-1].tripped
+
+
+def test_one_of_many_is_enough_and_the_worst_counts():
+    close, far = (9.0, 0.0, 0.0, 0.0, 0.0), (60.0, 0.0, 0.0, 0.0, 0.0)
+    both = judged(8.0, far, close)
+    assert both["last_resort"].tripped
+    assert both["braking"] == judged(8.0, close)["braking"] > 0.0
+
+
 def test_braking_is_bounded_by_what_stops_the_car_within_a_frame():
     assert judged(0.3, (5.0, 0.0, 0.0, -3.0, 0.0))["braking"] == pytest.approx(3.0)
     assert judged(0.1, (5.0, 0.0, 0.0, -3.0, 0.0))["braking"] == pytest.approx(1.5)

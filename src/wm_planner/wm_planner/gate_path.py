@@ -116,6 +116,22 @@ def neighbours(
     )
 
 
+def in_the_bend(
+    around: Neighbours, pose: np.ndarray, size: tuple[float, float], objects: Objects
+) -> np.ndarray:
+    """(M,) bool: who is beside the ego, and in its way, because the way turns towards them.
+
+    A box that overlaps the ego's own is no such thing, but wrong.
+
+    Args:
+        around: the objects along the ego's path.
+        pose, size, objects: see :func:`neighbours`.
+    """
+    straight = neighbours(driven_arc(pose, 0.0, 0.0), pose, 0.0, size, objects)
+    apart = (straight.gap_m > 0.0) | (straight.side_m > 0.0)
+    return (around.gap_m <= 0.0) & (around.side_m <= 0.0) & apart
+
+
 def _project(path: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points (M, 2) onto a path: arc length, offset to the left, heading of the path there."""
     steps = np.diff(path, axis=0)

@@ -10,7 +10,7 @@ import numpy as np
 from wm_perception.route import Route
 from wm_planner.gate_config import GateConfig, RssConfig
 from wm_planner.gate_events import Odometry, RoadUsers, RouteKnown
-from wm_planner.gate_path import REACH_M, EgoPath, Neighbours, neighbours
+from wm_planner.gate_path import REACH_M, EgoPath, Neighbours, in_the_bend, neighbours
 from wm_planner.gate_rss import (
     lateral_distance,
     needed_braking,
@@ -21,6 +21,7 @@ from wm_planner.gate_rules import Rule
 
 FRAME_S = 0.1  # the longest frame for which the bundled files are made
 AGAINST_MPS = 0.5  # who drives faster than this against the path comes from the opposite direction
+STARTING_MPS = 0.5  # slower than this the ego has hardly begun to move
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,10 @@ class RoomWatch:
         pose, vehicle = ego.pose, self._config.vehicle
         path = self._path.points(pose, speed_mps, ego.yaw_rate_radps)
         around = neighbours(path, pose, speed_mps, (vehicle.length_m, vehicle.width_m), near)
-        last, braking = _last_resort(around, speed_mps, self._config)
+        beside = np.zeros(len(near), bool)
+        if abs(speed_mps) < STARTING_MPS:
+            beside = in_the_bend(around, pose, (vehicle.length_m, vehicle.width_m), near)
+        last, braking = _last_resort(around, beside, speed_mps, self._config)
         return Room((age, *_reported(around, speed_mps, self._config.rss), last), braking)
 
 
@@ -126,8 +130,17 @@ def _least(name: str, room: np.ndarray, needed: np.ndarray, candidates: np.ndarr
     return Rule(name, value, limit, not value >= limit, "m")
 
 
-def _last_resort(around: Neighbours, speed_mps: float, config: GateConfig) -> tuple[Rule, float]:
-    """The braking that those ahead call for who are too close, and whether it has to be done."""
+def _last_resort(
+    around: Neighbours, beside: np.ndarray, speed_mps: float, config: GateConfig
+) -> tuple[Rule, float]:
+    """The braking that those call for who are too close, and whether it has to be done.
+
+    Args:
+        around: all others.
+        beside: (M,) those whom the ego would touch if it started.
+        speed_mps: of the ego.
+        config: numbers.
+    """
     rss = config.last_resort
     along, across = _distances(around, speed_mps, rss)
     # Braking is of no help against those beside.
@@ -137,9 +150,10 @@ def _last_resort(around: Neighbours, speed_mps: float, config: GateConfig) -> tu
     dangerous = ahead & (gap < along) & (around.side_m < across)
     against = around.along_mps < -AGAINST_MPS
     front = np.where(against, around.along_mps, np.maximum(0.0, around.along_mps))
-    braking = needed_braking(speed_mps, front, gap, rss)
-    needed = float(np.where(dangerous, braking, 0.0).max())
-    rule = Rule("last_resort", needed, rss.brake_min_mps2, bool(dangerous.any()), "m/s^2")
+    braking = np.where(dangerous, needed_braking(speed_mps, front, gap, rss), 0.0)
+    needed = float(np.where(beside, np.maximum(braking, rss.brake_min_mps2), braking).max())
+    tripped = bool((dangerous | beside).any())
+    rule = Rule("last_resort", needed, rss.brake_min_mps2, tripped, "m/s^2")
     # More than stops it within a frame is of no use; standing, it must only not start.
     enough = max(-config.manoeuvre.hold_mps2, abs(speed_mps) / FRAME_S)
     return rule, min(needed, enough) if rss.brakes else 0.0
