@@ -19,8 +19,9 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,25 +82,30 @@ def turns(runs: Mapping[str, Run], rounds: int) -> dict[str, dict[str, float]]:
     }
 
 
-def runtimes(work: Workload, threads: int) -> dict[str, Run]:
-    """All that are there, by name."""
-    made = {
-        TORCH: with_torch(work, threads),
-        ORT: with_onnxruntime(work, threads),
-        "openvino fp32": with_openvino(work, threads),
-        "openvino bf16": with_openvino(work, threads, "bf16"),
-        ENGINE: with_engine(work, threads, "fp32"),
-        "engine bf16": with_engine(work, threads, "bf16"),
-    }
+MAKERS: dict[str, Callable[[Workload, int], Run | None]] = {
+    TORCH: with_torch,
+    ORT: with_onnxruntime,
+    "openvino fp32": with_openvino,
+    "openvino bf16": partial(with_openvino, precision="bf16"),
+    ENGINE: partial(with_engine, precision="fp32"),
+    "engine bf16": partial(with_engine, precision="bf16"),
+}
+
+
+def runtimes(work: Workload, threads: int, wanted: Collection[str]) -> dict[str, Run]:
+    """Those that are there, by name."""
+    made = {name: MAKERS[name](work, threads) for name in MAKERS if name in wanted}
     return {name: run for name, run in made.items() if run is not None}
 
 
-def measure(work: Workload, threads: int, rounds: int, repeats: int) -> dict:
+def measure(
+    work: Workload, threads: int, rounds: int, repeats: int, wanted: Collection[str]
+) -> dict:
     """Every runtime idle, then the engine alone often enough for a p99, idle and contended.
 
     Without ``repeats`` idle is all.
     """
-    runs = runtimes(work, threads)
+    runs = runtimes(work, threads, wanted)
     found: dict = {"idle": turns(runs, rounds)}
     if not repeats:
         return found
@@ -144,7 +150,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="of all runtimes in turn")
     parser.add_argument("--repeats", type=int, default=60, help="of the engine alone, for its p99")
     parser.add_argument("--quick", action="store_true", help="one thread, idle, three rounds")
+    parser.add_argument(
+        "--runtimes",
+        nargs="+",
+        choices=MAKERS,
+        default=list(MAKERS),
+        help="the others are left out",
+    )
     arguments = parser.parse_args()
+    wanted = {ENGINE, *arguments.runtimes}
     if arguments.quick:
         arguments.rounds, arguments.repeats = 3, 0
     threads = (1,) if arguments.quick else (1, 2)
@@ -163,7 +177,7 @@ def main() -> None:
         "workloads": {},
     }
     for name, work in works.items():
-        found = {f"{n} threads": measure(work, n, arguments.rounds, arguments.repeats)
+        found = {f"{n} threads": measure(work, n, arguments.rounds, arguments.repeats, wanted)
                  for n in threads}  # fmt: skip
         one = found["1 threads"]["idle"]
         details["workloads"][name] = {**found, "fraction_of_peak": fractions(work, one)}
