@@ -157,7 +157,15 @@ def main() -> None:
         default=list(MAKERS),
         help="the others are left out",
     )
+    parser.add_argument(
+        "--planners",
+        type=Path,
+        help="compare planners only; see rollout_planners.py",
+    )
     arguments = parser.parse_args()
+    if arguments.planners:
+        write(side_by_side(arguments.planners, arguments.rounds), arguments.json)
+        return
     wanted = {ENGINE, *arguments.runtimes}
     if arguments.quick:
         arguments.rounds, arguments.repeats = 3, 0
@@ -183,10 +191,31 @@ def main() -> None:
         details["workloads"][name] = {**found, "fraction_of_peak": fractions(work, one)}
     plans = plan_ms(max(arguments.repeats, 30))
     summary = {**summarise(details["workloads"]), "plan_ms_p99_shipped": np.quantile(plans, 0.99)}
-    text = json.dumps({**summary, **details}, indent=2, default=float)
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(text + "\n")
+    write({**summary, **details}, arguments.json)
+
+
+def side_by_side(folder: Path, rounds: int) -> dict:
+    """Whole planners in turn, one thread: imagined steps per second of CPU time, medians."""
+    from rollout_planners import planners
+
+    made = planners(folder)
+    took = turns({name: run for name, (run, _) in made.items()}, rounds)
+    return {
+        name: {
+            "imagined_steps": steps,
+            "cpu_ms": took[name]["cpu_ms"],
+            "steps_per_cpu_s": 1e3 * steps / took[name]["cpu_ms"],
+        }
+        for name, (_, steps) in made.items()
+    }
+
+
+def write(report: dict, file: Path | None) -> None:
+    """Print, and keep if asked to."""
+    text = json.dumps(report, indent=2, default=float)
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
     print(text)
 
 
