@@ -156,18 +156,15 @@ def turning(speed: float, x: float, y: float) -> Room:
     return watch.judge(odometry(speed=speed), speed)
 
 
-def test_standing_it_does_not_start_into_one_inside_the_bend():
+def test_it_does_not_turn_into_one_inside_the_bend():
     held = turning(0.0, 1.6, -1.4)
     assert held.braking_mps2 == pytest.approx(1.5)
     assert held.rules[-1].tripped and held.rules[-1].value == held.rules[-1].limit == 6.0
-    assert turning(0.49, 1.6, -1.4).braking_mps2 == pytest.approx(4.9)
-    moving, outside, passed = (
-        turning(0.51, 1.6, -1.4),
-        turning(0.0, 1.6, 1.4),
-        turning(0.0, -2.0, -1.4),
-    )
-    wrong_box = turning(0.0, 1.6, -0.5)
-    for room in (moving, outside, passed, wrong_box):
+    assert turning(0.5, 1.6, -1.4).braking_mps2 == pytest.approx(5.0)
+    assert turning(3.0, 1.6, -1.4).braking_mps2 == pytest.approx(6.0)
+    outside, passed = turning(3.0, 1.6, 1.4), turning(3.0, -2.0, -1.4)
+    wrong_box = turning(3.0, 1.6, -0.5)
+    for room in (outside, passed, wrong_box):
         assert room.braking_mps2 == 0.0 and not room.rules[-1].tripped
 
 

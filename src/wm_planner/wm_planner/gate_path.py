@@ -121,14 +121,16 @@ def in_the_bend(
 ) -> np.ndarray:
     """(M,) bool: who is beside the ego, and in its way, because the way turns towards them.
 
-    A box that overlaps the ego's own is no such thing, but wrong.
+    A box whose middle is inside the ego's own is no such thing, but wrong.
 
     Args:
         around: the objects along the ego's path.
         pose, size, objects: see :func:`neighbours`.
     """
-    straight = neighbours(driven_arc(pose, 0.0, 0.0), pose, 0.0, size, objects)
-    apart = (straight.gap_m > 0.0) | (straight.side_m > 0.0)
+    away = objects.poses[:, :2] - pose[:2]
+    cos, sin = math.cos(pose[2]), math.sin(pose[2])
+    forward, left = away @ (cos, sin), away @ (-sin, cos)
+    apart = (np.abs(forward) > 0.5 * size[0]) | (np.abs(left) > 0.5 * size[1])
     return (around.gap_m <= 0.0) & (around.side_m <= 0.0) & apart
 
 

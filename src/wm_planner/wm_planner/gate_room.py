@@ -21,7 +21,6 @@ from wm_planner.gate_rules import Rule
 
 FRAME_S = 0.1  # the longest frame for which the bundled files are made
 AGAINST_MPS = 0.5  # who drives faster than this against the path comes from the opposite direction
-STARTING_MPS = 0.5  # slower than this the ego has hardly begun to move
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,7 @@ class RoomWatch:
         pose, vehicle = ego.pose, self._config.vehicle
         path = self._path.points(pose, speed_mps, ego.yaw_rate_radps)
         around = neighbours(path, pose, speed_mps, (vehicle.length_m, vehicle.width_m), near)
-        beside = np.zeros(len(near), bool)
-        if abs(speed_mps) < STARTING_MPS:
-            beside = in_the_bend(around, pose, (vehicle.length_m, vehicle.width_m), near)
+        beside = in_the_bend(around, pose, (vehicle.length_m, vehicle.width_m), near)
         last, braking = _last_resort(around, beside, speed_mps, self._config)
         return Room((age, *_reported(around, speed_mps, self._config.rss), last), braking)
 
@@ -137,13 +134,13 @@ def _last_resort(
 
     Args:
         around: all others.
-        beside: (M,) those whom the ego would touch if it started.
+        beside: (M,) those beside the ego whom it is about to touch, because it turns.
         speed_mps: of the ego.
         config: numbers.
     """
     rss = config.last_resort
     along, across = _distances(around, speed_mps, rss)
-    # Braking is of no help against those beside.
+    # Braking is of no help against those beside, unless it is the ego that turns towards them.
     ahead = around.ahead_m > 0.5 * config.vehicle.length_m
     ahead &= (around.gap_m > 0.0) | (around.side_m <= 0.0)
     gap = np.maximum(0.0, around.gap_m - rss.standoff_m)
