@@ -38,7 +38,7 @@ def test_cvar_lies_between_mean_and_worst_and_grows_with_caution(rows, one, othe
 def test_beta_prefers_what_the_members_agree_on():
     even, uneven = np.full(3, 4.5), np.array([1.0, 3.0, 8.0])  # mean 4.0
     costs = np.stack([even, uneven], 1)
-    assert choose(costs, np.zeros(2), RiskConfig(beta=0.0)).row == 1
+    assert choose(costs, np.zeros(2), RiskConfig(beta=1e-3)).row == 1
     assert choose(costs, np.zeros(2), RiskConfig(beta=1.0)).row == 0
     wanted = 4.0 + 2.0 * np.std([1.0, 3.0, 8.0])
     assert risk_adjusted(costs, RiskConfig(beta=2.0))[1] == pytest.approx(wanted)
@@ -61,6 +61,16 @@ def test_the_worst_member_in_its_worst_trusted_step_while_moving_counts():
     np.testing.assert_allclose(worst_collision(collision, moving, trust), [0.7, 0.0, 0.0])
     collision[0, 2, 0] = np.nan
     assert worst_collision(collision, moving, trust)[2] == 1.0
+
+
+def test_members_that_do_not_rank_leave_the_search_its_answer():
+    costs = np.array([[2.0, 1.0, 0.5]] * 3)
+    config = RiskConfig(max_collision_probability=0.5)
+    assert choose(costs, np.array([0.4, 0.0, 0.0]), config).row == 0
+    assert choose(costs, np.array([0.6, 0.0, 0.0]), config).row == 2
+    assert choose(np.where(costs == 2.0, np.inf, costs), np.zeros(3), config).row == 2
+    worst = RiskConfig(cvar_alpha=0.5)
+    assert choose(costs, np.array([0.1, 0.0, 0.0]), worst).row == 2
 
 
 def test_the_cheapest_that_keeps_the_bound_is_chosen():

@@ -66,7 +66,12 @@ class RiskConfig(BaseModel):
     @property
     def asks_members(self) -> bool:
         """Whether anything depends on what each member imagines."""
-        return self.beta > 0 or self.cvar_alpha < 1 or self.max_collision_probability < 1
+        return self.members_rank or self.max_collision_probability < 1
+
+    @property
+    def members_rank(self) -> bool:
+        """Whether what they imagine ranks the finalists, rather than only rules some out."""
+        return self.beta > 0 or self.cvar_alpha < 1
 
 
 class DoubtConfig(BaseModel):

@@ -71,7 +71,11 @@ def worst_collision(collision: np.ndarray, moving: np.ndarray, trust: np.ndarray
 
 
 def choose(costs: np.ndarray, collision: np.ndarray, config: RiskConfig) -> Choice:
-    """The cheapest finalist that keeps the bound, or else the one least likely to collide.
+    """The first finalist if it keeps the bound, else the cheapest that does, else the safest.
+
+    The first is the search's own answer. Where neither ``beta`` nor ``cvar_alpha`` prices what the
+    members disagree about, their mean says nothing that the search has not weighed already over
+    many more futures.
 
     Args:
         costs: (K, F) by each member; at least one finalist's are all finite.
@@ -79,7 +83,9 @@ def choose(costs: np.ndarray, collision: np.ndarray, config: RiskConfig) -> Choi
     """
     adjusted = risk_adjusted(costs, config)
     allowed = np.isfinite(adjusted) & (collision <= config.max_collision_probability)
-    if allowed.any():
+    if allowed[0] and not config.members_rank:
+        row = 0
+    elif allowed.any():
         row = int(np.where(allowed, adjusted, np.inf).argmin())
     else:
         usable = np.where(np.isfinite(adjusted), collision, np.inf)
