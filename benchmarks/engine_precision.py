@@ -55,7 +55,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--town", default="test01")
+    parser.add_argument("--town", default="val01")
     parser.add_argument("--traffic", type=int, default=30)
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument(
