@@ -17,7 +17,7 @@ from wm_planner.paths import model_path
 from wm_training import counterfactual, counterfactual_eval
 from wm_training.commands.counterfactual import Counterfactual
 from wm_training.commands.counterfactual import counterfactual as run_command
-from wm_training.counterfactual import CounterfactualJob, collect_town
+from wm_training.counterfactual import collect_town
 from wm_training.counterfactual_actions import WAYS, plan
 from wm_training.counterfactual_eval import (
     Branches,
@@ -27,6 +27,7 @@ from wm_training.counterfactual_eval import (
     measure_counterfactual,
     summary,
 )
+from wm_training.counterfactual_job import CounterfactualJob
 from wm_training.store import Store
 
 HISTORY = 22  # frames before the fork
@@ -91,10 +92,10 @@ def test_a_collection_that_was_stopped_goes_on_to_the_same_store(collected, tmp_
 def test_a_situation_whose_branch_dies_is_left_out(tmp_path, monkeypatch):
     whole, calls = counterfactual.drive_on, []
 
-    def dies(job, simulator, labeller, expert, way, rng, recent):
+    def dies(job, simulator, labeller, expert, way, *rest):
         if way == "hold" and len(calls) == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        return whole(job, simulator, labeller, expert, way, rng, recent)
+        return whole(job, simulator, labeller, expert, way, *rest)
 
     fork = counterfactual._Drive._fork
 

@@ -16,7 +16,7 @@ from wm_sim.camera_light import headlights, lighting
 from wm_sim.camera_paint import repaint
 from wm_sim.camera_programs import Program, Programs, Value
 from wm_sim.camera_props import ego_rows, instances, no_instances
-from wm_sim.camera_scene import town_mesh
+from wm_sim.camera_scene import TownMesh, town_mesh
 from wm_sim.camera_target import Target
 from wm_sim.scenery import Scenery
 from wm_sim.view import WorldView
@@ -59,17 +59,20 @@ class Renderer:
         town: the town to look at.
         scenery: what stands beside its roads.
         paint: other colours than the town's own, see :mod:`wm_sim.camera_paint`.
+        mesh: of the town with this scenery, where somebody has made it already.
 
     Raises:
         CameraUnavailable: moderngl or EGL is missing.
         UserError: there is no such paint.
     """
 
-    def __init__(self, town: TownMap, scenery: Scenery, paint: str = "") -> None:
+    def __init__(
+        self, town: TownMap, scenery: Scenery, paint: str = "", mesh: TownMesh | None = None
+    ) -> None:
         self._town, self._scenery = town, scenery
         self._gl = make_context()
         self._gl.enable_only(self._gl.DEPTH_TEST | self._gl.CULL_FACE)
-        vertices, (*tiles, ground) = town_mesh(town, scenery)
+        vertices, (*tiles, ground) = mesh or town_mesh(town, scenery)
         self._standing = [(t.first, t.standing) for t in tiles]
         self._lying = [(t.first + t.standing, t.count - t.standing) for t in tiles]
         self._ground = (ground.first, ground.count)

@@ -228,7 +228,10 @@ def _tile(triangles: np.ndarray, first: int) -> Tile:
     return Tile(first, len(corners), standing, tuple(centre.tolist()), radius)
 
 
-def town_mesh(town: TownMap, scenery: Scenery) -> tuple[np.ndarray, tuple[Tile, ...]]:
+TownMesh = tuple[np.ndarray, tuple[Tile, ...]]
+
+
+def town_mesh(town: TownMap, scenery: Scenery) -> TownMesh:
     """(V, 10) float32 vertex rows of a town, three per triangle, and the tiles they lie in.
 
     The last tile is the ground under everything: drawn last, little of it is left to shade.

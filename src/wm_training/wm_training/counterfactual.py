@@ -9,9 +9,8 @@ docs/counterfactuals.md.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -27,7 +26,8 @@ from wm_sim.view import WorldView
 from wm_training.collect import FRAMES_AFTER_END, episode_arrays
 from wm_training.counterfactual_actions import WAYS, plan
 from wm_training.counterfactual_drives import DRY, begin_drive, longest
-from wm_training.counterfactual_pictures import illustrate
+from wm_training.counterfactual_job import CounterfactualJob, Found
+from wm_training.counterfactual_pictures import Painter, illustrate, with_pictures
 from wm_training.labels import OFF_ROUTE_M, LabelledFrame, Labeller
 from wm_training.situations import Quota, green, kinds_now, quota
 from wm_training.store import StoreWriter
@@ -46,82 +46,6 @@ ROUTE_LEFT_M = 40.0  # a branch must not come to the end of the route
 DRIVES_PER_SITUATION = 4  # a town that needs more has none of what is looked for
 
 
-@dataclass(frozen=True)
-class CounterfactualJob:
-    """One town's share.
-
-    Attributes:
-        town: where.
-        situations: how many, each driven on in all of ``WAYS``.
-        seed: of everything.
-        out: store; one that exists is continued.
-        frame_dt: s between frames.
-        camera: also keep what the front camera saw before the fork, each drive in a weather of its
-            own.
-    """
-
-    town: str
-    situations: int
-    seed: int
-    out: Path
-    frame_dt: float = 0.1
-    camera: bool = False
-
-    @property
-    def total(self) -> int:
-        """Units of work, for :func:`wm_training.town_jobs.run_jobs`."""
-        return self.situations
-
-    def rng(self, *stream: int) -> np.random.Generator:
-        """Generator of one part of the job."""
-        return np.random.default_rng([self.seed, *map(ord, self.town), *stream])
-
-    def frames(self, seconds: float) -> int:
-        """Seconds as frames."""
-        return round(seconds / self.frame_dt)
-
-
-@dataclass
-class Found:
-    """What the store holds already: a drive that was interrupted is driven again, and skips it.
-
-    Attributes:
-        kinds: of the situations of all drives before the present one.
-        drive: number of the present drive.
-        frames: at which the present drive had situations that are in the store.
-        situations: in the store.
-    """
-
-    kinds: list[str] = field(default_factory=list)
-    drive: int = 0
-    frames: list[int] = field(default_factory=list)
-    situations: int = 0
-
-    @staticmethod
-    def read(job: CounterfactualJob, episodes: Sequence[Mapping]) -> Found:
-        """From the episodes of a store.
-
-        Raises:
-            UserError: they were not collected by the same job.
-        """
-        infos = [episode["info"] for episode in episodes]
-        if any((i.get("town"), i.get("seed")) != (job.town, job.seed) for i in infos):
-            raise UserError(
-                f"{job.out} holds other episodes than situations of {job.town} with seed "
-                f"{job.seed}; choose another directory"
-            )
-        firsts = [info for info in infos if info["branch"] == 0]
-        if not firsts:
-            return Found()
-        drive = firsts[-1]["drive"]
-        return Found(
-            [info["kind"] for info in firsts if info["drive"] < drive],
-            drive,
-            [info["frame"] for info in firsts if info["drive"] == drive],
-            len(firsts),
-        )
-
-
 def collect_town(job: CounterfactualJob, report: Report = lambda done: None) -> None:
     """Fill one store with the situations of one town.
 
@@ -133,12 +57,13 @@ def collect_town(job: CounterfactualJob, report: Report = lambda done: None) -> 
     names = (*COLUMNS, *camera_columns([FRONT.camera] if job.camera else []))
     with simulator, StoreWriter(job.out, frame_dt=job.frame_dt, columns=names) as writer:
         found = Found.read(job, writer.manifest["episodes"])
-        wanted = quota(job.situations, found.kinds)
+        wanted = quota(job.situations, found.kinds, job.kinds)
+        painter = Painter(simulator) if job.camera else None
         report(found.situations)
         while wanted.missing > 0:
             if found.drive > DRIVES_PER_SITUATION * job.situations + 20:
                 raise UserError(f"{job.town} has too few situations: {found.situations} found")
-            wanted = _Drive(job, simulator, writer, found, report).run(wanted)
+            wanted = _Drive(job, simulator, painter, writer, found, report).run(wanted)
             found.drive, found.frames = found.drive + 1, []
 
 
@@ -149,11 +74,13 @@ class _Drive:
         self,
         job: CounterfactualJob,
         simulator: Simulator,
+        painter: Painter | None,
         writer: StoreWriter,
         found: Found,
         report: Report,
     ) -> None:
         self._job, self._simulator, self._writer = job, simulator, writer
+        self._painter = painter
         self._found, self._report = found, report
         self._next_frame = self._next_green = 0
         self._views: deque[WorldView] = deque(maxlen=job.frames(HISTORY_S) + 1)
@@ -171,14 +98,12 @@ class _Drive:
         scene, frame = simulator.scene, simulator.frame()
         assert scene is not None
         tracker = RouteTracker(scene.route)
-        begun_ns = frame.stamp_ns
+        self._begun_ns = frame.stamp_ns
         recent: deque[SceneFrame] = deque(maxlen=job.frames(HISTORY_S) + 1)
         replayed = max(self._found.frames, default=-1)
         for number in range(longest(simulator)):
             recent.append(frame)
-            # Rain falls by the clock, which goes on from drive to drive, but not in a collection
-            # that was stopped.
-            self._views.append(replace(simulator.view(), stamp_ns=frame.stamp_ns - begun_ns))
+            self._views.append(self._view())
             seen = tracker.update(frame.ego.pose)
             lost = frame.collided or abs(seen.lateral) > OFF_ROUTE_M
             if lost or scene.route.length_m - seen.s < ROUTE_LEFT_M or wanted.missing <= 0:
@@ -197,6 +122,15 @@ class _Drive:
                         wanted = wanted.with_one(kind)
             frame = simulator.step(driver.drive(frame))
         return wanted
+
+    def _view(self) -> WorldView:
+        """What there is to see now.
+
+        Rain falls by the clock, which goes on from drive to drive, but not in a collection that was
+        stopped.
+        """
+        view = self._simulator.view()
+        return replace(view, stamp_ns=view.stamp_ns - self._begun_ns)
 
     def _kind(self, frame: SceneFrame, station: float, number: int, wanted: Quota) -> str | None:
         """The kind of situation that this is, if it is one that is wanted."""
@@ -236,16 +170,23 @@ class _Drive:
         facts |= {"situation": number, "fork_frame": len(recent) - 1}
         episodes = []
         try:
+            past = self._painter.past(self._views) if self._painter is not None else None
             for branch, way in enumerate(WAYS):
                 rng = job.rng(1, self._found.drive, info["frame"], branch)
 
                 def work(way: str = way, rng: np.random.Generator = rng) -> Arrays:
-                    return drive_on(job, self._simulator, labeller, expert, way, rng, history)
+                    arrays, views = drive_on(
+                        job, self._simulator, labeller, expert, way, rng, history, self._view
+                    )
+                    if self._painter is not None and job.camera_after:
+                        pictures = self._painter.draw([*views.values()])
+                        arrays |= with_pictures(len(arrays["bev"]), [*views], pictures)
+                    return arrays
 
                 branched = {**facts, "branch": branch, "way": way}
                 episodes.append((in_fork(self._simulator, work), branched))
-            if job.camera:
-                illustrate([arrays for arrays, _ in episodes], self._simulator, self._views)
+            if past is not None:
+                illustrate([arrays for arrays, _ in episodes], past)
         except BranchFailed:
             return False
         self._writer.append_episodes(episodes)
@@ -262,8 +203,9 @@ def drive_on(
     way: str,
     rng: np.random.Generator,
     history: Sequence[LabelledFrame],
-) -> dict[str, np.ndarray]:
-    """Columns of one branch: the history, then what comes of one way of going on.
+    look: Callable[[], WorldView],
+) -> tuple[dict[str, np.ndarray], dict[int, WorldView]]:
+    """One branch: the history, then what comes of one way of going on.
 
     To be called in a forked copy: it steps the simulator and changes the expert.
 
@@ -273,12 +215,17 @@ def drive_on(
         way: one of ``WAYS``.
         rng: of its numbers.
         history: the present frame last.
+        look: what there is to see now.
+
+    Returns:
+        Columns of the store, and what there is to see after each whole step, by frame.
     """
     frame, hold = simulator.frame(), job.frames(STEP_S)
     steps = round(BRANCH_S / STEP_S)
     expert.style = ExpertStyle(cruise_mps=expert.style.cruise_mps)
     go_on = plan(way, rng, steps, frame.ego.command, frame.ego.speed_mps)
     labelled, left = list(history), steps * hold
+    views: dict[int, WorldView] = {}
     while left > 0:
         step = (len(labelled) - len(history)) // hold
         wish = expert.drive(frame)
@@ -287,7 +234,8 @@ def drive_on(
             frame = simulator.step(Command(float(steer), float(accel)))
             labelled.append(labeller.label(frame))
             left = min(left - 1, FRAMES_AFTER_END) if labelled[-1].ended else left - 1
-    return episode_arrays(labelled)
+        views[len(labelled) - 1] = look()
+    return episode_arrays(labelled), views
 
 
 def collect(jobs: Sequence[CounterfactualJob], processes: int) -> None:

@@ -169,8 +169,8 @@ def write_drives(driven: list[Drive], change: FrameChange | None, out: Path, cam
 
 def counterfactual_store(town: str, camera: bool, root: Path) -> Path:
     """The store of situations driven on in several ways, recorded where it is missing."""
-    from wm_training.counterfactual import CounterfactualJob
     from wm_training.counterfactual import collect as collect_branches
+    from wm_training.counterfactual_job import CounterfactualJob
 
     def record(out: Path) -> None:
         # In a process of its own: this one may have drawn pictures, and then cannot fork.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,9 +56,16 @@ class Quota:
         return Quota(self.wanted, self.found | {kind: self.found[kind] + 1})
 
 
-def quota(situations: int, found: list[str]) -> Quota:
-    """Shares of :data:`KINDS` as whole numbers (largest remainders), and the kinds in ``found``."""
-    exact = {kind: share * situations for kind, share in KINDS.items()}
+def quota(situations: int, found: list[str], kinds: Sequence[str] = ()) -> Quota:
+    """Shares of :data:`KINDS` as whole numbers (largest remainders), and the kinds in ``found``.
+
+    Args:
+        situations: in all.
+        found: kinds of those that are there.
+        kinds: none but these; all if none is named.
+    """
+    shares = {kind: share * (not kinds or kind in kinds) for kind, share in KINDS.items()}
+    exact = {kind: share / sum(shares.values()) * situations for kind, share in shares.items()}
     wanted = {kind: int(number) for kind, number in exact.items()}
     order = sorted(KINDS, key=lambda kind: wanted[kind] - exact[kind])
     for kind in order[: situations - sum(wanted.values())]:

@@ -21,6 +21,10 @@ class Counterfactual:
     """Situations per town, each with eight branches."""
     camera: bool = False
     """Keep what the front camera saw before the fork too, every drive in a weather of its own."""
+    camera_after: bool = False
+    """With --camera: also what it sees after the fork, at the steps of a model, to learn from."""
+    kinds: tuple[str, ...] = ()
+    """Of queue, light, crossing, cut_in, ordinary only these, as far as there are any; else all."""
     seed: int = 0
     """Seed of routes, traffic, drivers and actions."""
     out: Path = Path("data/counterfactual")
@@ -36,7 +40,9 @@ def counterfactual(args: Counterfactual) -> None:
         UserError: an unknown town, or numbers that make no sense.
     """
     from wm_sim.town_files import load_town
-    from wm_training.counterfactual import CounterfactualJob, collect
+    from wm_training.counterfactual import collect
+    from wm_training.counterfactual_job import CounterfactualJob
+    from wm_training.situations import KINDS
 
     if args.situations < 1 or args.processes < 1 or args.seed < 0:
         raise UserError("--situations and --processes must be at least 1, --seed at least 0")
@@ -44,8 +50,15 @@ def counterfactual(args: Counterfactual) -> None:
         raise UserError("--towns names a town twice")
     for town in args.towns:
         load_town(town)
+    if unknown := set(args.kinds) - set(KINDS):
+        raise UserError(f"--kinds {' '.join(sorted(unknown))}: there are {', '.join(KINDS)}")
+    if args.camera_after and not args.camera:
+        raise UserError("--camera-after goes on with what --camera begins; give both")
     jobs = [
-        CounterfactualJob(t, args.situations, args.seed, args.out / t, camera=args.camera)
-        for t in args.towns
-    ]
+        CounterfactualJob(
+            town, args.situations, args.seed, args.out / town, camera=args.camera,
+            camera_after=args.camera_after, kinds=args.kinds,
+        )
+        for town in args.towns
+    ]  # fmt: skip
     collect(jobs, args.processes)
