@@ -56,15 +56,12 @@ class Core {
     Buffer<T> reduced;
   };
 
-  // input (rows, input_width()); deter (rows, D) moves on by one step.
+  // input (rows, input_width()); deter (rows, D) moves on by one step, there and in the input.
   void step(int rows, T* input, float* deter, Memory& m) const {
     if (kind_ == 0) {
       const int width = gates_.padded();
       multiply<P>(rows, input, input_width(), gates_, m.gates, width);
-      float* gates = m.gates;
-      layer_norm<false>(rows, gates, width, 3 * deter_, norm_, gates, width);
-      for (int n = 0; n < rows; n++)
-        gate(deter + size_t(n) * deter_, gates + size_t(n) * width, deter_);
+      norm_gate<T>(rows, m.gates, width, deter_, norm_, deter, input + deter_at(), input_width());
     } else {
       block_step(rows, input, deter, m);
     }
@@ -100,8 +97,7 @@ class Core {
           std::memcpy(m.gates + (size_t(n) * 3 + part) * deter_ + first,
                       m.block + size_t(n) * wide + part * slice_, sizeof(float) * slice_);
     }
-    for (int n = 0; n < rows; n++)
-      gate(deter + size_t(n) * deter_, m.gates + size_t(n) * 3 * deter_, deter_);
+    gate<T>(rows, m.gates, 3 * deter_, deter_, deter, input + at, width);
   }
 
   int kind_, deter_, hidden_, blocks_, slice_ = 0;

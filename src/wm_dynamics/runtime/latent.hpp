@@ -88,35 +88,38 @@ class Priors {
     const int size = size_.classes, begin = from / size;
     const int end = std::min(size_.groups, (from + chunk_) / size);
     const size_t member = size_t(kMostRows) * chunk_;
+    if (!uniforms && !spread) {
+      const float* own = logits + a.followed * member + begin * size - from;
+      for (int g = begin; g < end; g++, own += size) classes[g] = largest_class(own, size);
+      return;
+    }
+    Vec variance{};
     for (int g = begin; g < end; g++) {
       const float* own = logits + g * size - from;
-      if (uniforms || spread) {
-        float soft[64][kMostClasses];  // of the members; more than 64 are refused
-        for (int k = 0; k < a.count; k++) softmax(own + k * member, size, soft[k]);
-        if (spread) *spread += disagreement(soft, a.count);
-        if (uniforms) {
-          classes[g] = draw(soft, a.count, uniforms[g]);
-          continue;
-        }
-      }
-      classes[g] = largest_class(own + a.followed * member, size);
+      float soft[64][kMostClasses];  // of the members; more than 64 are refused
+      for (int k = 0; k < a.count; k++) softmax(own + k * member, size, soft[k]);
+      if (spread) variance += variances(soft, a.count);
+      classes[g] = uniforms ? draw(soft, a.count, uniforms[g])
+                            : largest_class(own + a.followed * member, size);
     }
+    if (spread) *spread += sum(variance);
   }
 
-  // Variance of the probabilities over the members, summed.
-  float disagreement(const float (*soft)[kMostClasses], int members) const {
+  // Of the probabilities over the members; the sum of the lanes is the disagreement.
+  Vec variances(const float (*soft)[kMostClasses], int members) const {
     Vec total{};
+    const float share = 1.f / members;
     for (int c = 0; c < size_.classes; c += kVec) {
       Vec mean{}, squares{};
       for (int k = 0; k < members; k++) mean += load(soft[k] + c);
-      mean *= 1.f / members;
+      mean *= share;
       for (int k = 0; k < members; k++) {
         const Vec off = load(soft[k] + c) - mean;
         squares += off * off;
       }
       total += squares;
     }
-    return sum(total) / members;
+    return total * share;
   }
 
   // The class at which the cumulated probabilities of the mixture reach the uniform.

@@ -1,6 +1,7 @@
 // What happens between the products: norms, gates, tables, and the stochastic state.
 #pragma once
 #include <cmath>
+#include <type_traits>
 
 #include "gemm.hpp"
 
@@ -18,13 +19,20 @@ struct Scale {
   }
 };
 
+// Calls work(first row, how many) for all rows, four at a time while there are four.
+template <class F>
+WM_INLINE void by_fours(int rows, F work) {
+  int r = 0;
+  for (; r + 4 <= rows; r += 4) work(r, std::integral_constant<int, 4>());
+  for (; r < rows; r++) work(r, std::integral_constant<int, 1>());
+}
+
 // Of R rows at once: a row's sums are chains in which every link waits for the one before.
-template <bool Silu, int R, class T>
-WM_INLINE void norm_rows(const float* x, size_t x_width, int width, const Scale& p, T* out,
-                         size_t out_width) {
-  const float *scale = p.scale, *shift = p.shift;
+// A normalised number is x * factor - mean * factor, ``less`` for short.
+template <int R>
+WM_INLINE void moments(const float* x, size_t x_width, int width, float* factor, float* less) {
   Vec total[R]{}, squares[R]{};
-  float mean[R], factor[R];
+  float mean[R];
   for (int i = 0; i < width; i += kVec)
     WM_UNROLL for (int r = 0; r < R; r++) total[r] += load(x + r * x_width + i);
   WM_UNROLL for (int r = 0; r < R; r++) mean[r] = sum(total[r]) / width;
@@ -33,25 +41,31 @@ WM_INLINE void norm_rows(const float* x, size_t x_width, int width, const Scale&
       const Vec off = load(x + r * x_width + i) - mean[r];
       squares[r] += off * off;
     }
-  WM_UNROLL for (int r = 0; r < R; r++)
+  WM_UNROLL for (int r = 0; r < R; r++) {
     factor[r] = 1.f / std::sqrt(sum(squares[r]) / width + kLayerEpsilon);
-  for (int i = 0; i < width; i += kVec)
-    WM_UNROLL for (int r = 0; r < R; r++) {
-      const Vec unit = (load(x + r * x_width + i) - mean[r]) * factor[r];
-      const Vec y = unit * load(scale + i) + load(shift + i);
-      put(out + r * out_width + i, Silu ? silu(y) : y);
-    }
+    less[r] = mean[r] * factor[r];
+  }
 }
 
 // LayerNorm of rows, and SiLU; out may be x.
 template <bool Silu, class T>
 void layer_norm(int rows, const float* x, size_t x_width, int width, const Scale& p, T* out,
                 size_t out_width) {
-  int r = 0;
-  for (; r + 2 <= rows; r += 2)
-    norm_rows<Silu, 2>(x + r * x_width, x_width, width, p, out + r * out_width, out_width);
-  if (r < rows)
-    norm_rows<Silu, 1>(x + r * x_width, x_width, width, p, out + r * out_width, out_width);
+  const float *scale = p.scale, *shift = p.shift;
+  by_fours(rows, [&](int r, auto count) {
+    constexpr int R = decltype(count)::value;
+    const float* from = x + r * x_width;
+    T* to = out + r * out_width;
+    float factor[R], less[R];
+    moments<R>(from, x_width, width, factor, less);
+    for (int i = 0; i < width; i += kVec) {
+      const Vec times = load(scale + i), plus = load(shift + i);
+      WM_UNROLL for (int n = 0; n < R; n++) {
+        const Vec y = (load(from + n * x_width + i) * factor[n] - less[n]) * times + plus;
+        put(to + n * out_width + i, Silu ? silu(y) : y);
+      }
+    }
+  });
 }
 
 WM_INLINE void rms_norm_silu(float* x, int width, const Scale& p) {
@@ -66,15 +80,49 @@ WM_INLINE void silu_all(float* x, int width) {
   for (int i = 0; i < width; i += kVec) store(x + i, silu(load(x + i)));
 }
 
-// gates: reset, candidate, update, each ``width``; the -1 makes a fresh cell remember.
-WM_INLINE void gate(float* deter, const float* gates, int width) {
-  for (int i = 0; i < width; i += kVec) {
-    const Vec reset = sigmoid(load(gates + i));
-    const Vec candidate = tanh(reset * load(gates + width + i));
-    const Vec update = sigmoid(load(gates + 2 * width + i) - 1.f);
-    const Vec old = load(deter + i);
-    store(deter + i, old + update * (candidate - old));
+// What a cell's old numbers become; the -1 makes a fresh one remember.
+WM_INLINE Vec gated(Vec old, Vec reset, Vec candidate, Vec update) {
+  return old + sigmoid(update - 1.f) * (tanh(sigmoid(reset) * candidate) - old);
+}
+
+// gates (rows): reset, candidate, update, each ``width``. deter (rows, width) moves on by a step,
+// ``kept`` is it again as T.
+template <class T>
+void gate(int rows, const float* gates, size_t gates_width, int width, float* deter, T* kept,
+          size_t kept_width) {
+  for (int n = 0; n < rows; n++) {
+    const float* g = gates + n * gates_width;
+    for (int i = 0; i < width; i += kVec) {
+      float* own = deter + size_t(n) * width + i;
+      const Vec now = gated(load(own), load(g + i), load(g + width + i), load(g + 2 * width + i));
+      store(own, now);
+      put(kept + n * kept_width + i, now);
+    }
   }
+}
+
+// The same of gates that are still to be normalised, 3 * width together.
+template <class T>
+void norm_gate(int rows, const float* gates, size_t gates_width, int width, const Scale& p,
+               float* deter, T* kept, size_t kept_width) {
+  const float *scale = p.scale, *shift = p.shift;
+  by_fours(rows, [&](int first, auto count) {
+    constexpr int R = decltype(count)::value;
+    float factor[R], less[R];
+    moments<R>(gates + first * gates_width, gates_width, 3 * width, factor, less);
+    for (int i = 0; i < width; i += kVec)
+      WM_UNROLL for (int n = 0; n < R; n++) {
+        const float* g = gates + (first + n) * gates_width + i;
+        Vec part[3];
+        WM_UNROLL for (int k = 0; k < 3; k++)
+          part[k] = (load(g + k * width) * factor[n] - less[n]) * load(scale + k * width + i) +
+                    load(shift + k * width + i);
+        float* own = deter + size_t(first + n) * width + i;
+        const Vec now = gated(load(own), part[0], part[1], part[2]);
+        store(own, now);
+        put(kept + (first + n) * kept_width + i, now);
+      }
+  });
 }
 
 // A layer that reads one-hot groups: a sum of table rows. The table lies in stripes of kStripe
@@ -137,14 +185,14 @@ WM_INLINE void softmax(const float* logits, int classes, float* out) {
   }
   Vec most = load(logits);
   for (int c = kVec; c < classes; c += kVec) most = at_least(most, load(logits + c));
-  const float top = largest(most);
+  const Vec top = largest(most);
   Vec total{};
   for (int c = 0; c < classes; c += kVec) {
     const Vec e = exp(load(logits + c) - top);
     store(out + c, e);
     total += e;
   }
-  const Vec factor = all(1.f / sum(total));
+  const Vec factor = inverse(sums(total));
   for (int c = 0; c < classes; c += kVec) store(out + c, load(out + c) * factor);
 }
 
@@ -157,7 +205,13 @@ WM_INLINE int largest_class(const float* logits, int classes) {
   }
   Vec most = load(logits);
   for (int c = kVec; c < classes; c += kVec) most = at_least(most, load(logits + c));
-  const Vec top = all(largest(most));
+  const Vec top = largest(most);
+#ifdef __AVX512F__
+  for (int c = 0; c < classes; c += kVec)
+    if (const int same = _mm512_cmpeq_ps_mask((__m512)load(logits + c), (__m512)top))
+      return c + __builtin_ctz(same);
+  return 0;
+#else
   VecInt lane = lanes(std::make_integer_sequence<int, kVec>()), first = classes - VecInt{};
   for (int c = 0; c < classes; c += kVec, lane += kVec) {
     const VecInt at = load(logits + c) == top ? lane : first;
@@ -165,6 +219,7 @@ WM_INLINE int largest_class(const float* logits, int classes) {
   }
   const int best = least(first);
   return best < classes ? best : 0;
+#endif
 }
 
 }  // namespace wm::WM_NS

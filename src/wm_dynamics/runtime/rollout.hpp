@@ -32,9 +32,14 @@ class Heads {
                           m.head[2].bias);
     norm_[0] = Scale(m.head_norm[0], hidden);
     norm_[1] = Scale(m.head_norm[1], hidden);
-    logit_.assign(m.head_logit, m.head_logit + heads);
-    scale_.assign(m.head_scale, m.head_scale + heads);
-    shift_.assign(m.head_shift, m.head_shift + heads);
+    const auto padded = [&](const float* of_outputs) {
+      Buffer<float> to(last_.padded());
+      std::memcpy(to, of_outputs, sizeof(float) * heads);
+      return to;
+    };
+    logit_ = padded(m.head_logit);
+    scale_ = padded(m.head_scale);
+    shift_ = padded(m.head_shift);
   }
 
   struct Memory {
@@ -62,11 +67,14 @@ class Heads {
     multiply<P>(rows, reduced, hidden, middle_, x, hidden);
     layer_norm<true>(rows, x, hidden, hidden, norm_[1], x, hidden);
     multiply<kFloat>(rows, x, hidden, last_, m.raw, raw);
-    for (int n = 0; n < rows; n++)
-      for (int i = 0; i < heads; i++) {
-        const float x = m.raw[size_t(n) * raw + i] * scale_[i] - shift_[i];
-        out[n * stride + i] = logit_[i] != 0.f ? 1.f / (1.f + std::exp(-x)) : x;
+    float* values = m.raw;
+    for (int n = 0; n < rows; n++, values += raw) {
+      for (int i = 0; i < raw; i += kVec) {
+        const Vec x = load(values + i) * load(scale_ + i) - load(shift_ + i);
+        store(values + i, load(logit_ + i) != 0.f ? sigmoid(x) : x);
       }
+      std::memcpy(out + n * stride, values, sizeof(float) * heads);
+    }
   }
 
  private:
@@ -75,7 +83,7 @@ class Heads {
   Layer<kFloat> means_, last_;
   Table table_;
   Scale norm_[2];
-  std::vector<float> logit_, scale_, shift_;
+  Buffer<float> logit_, scale_, shift_;  // of the outputs, padded as they are
 };
 
 template <int P>
@@ -111,7 +119,6 @@ class Rollout final : public Engine {
       ego_.step(rows, m.ego, action);
       token(rows, action, m);
       core_.step(rows, m.input, m.deter, m.core);
-      keep_deter(rows, m);
       follow(job, first, rows, t, m);
       heads_.values(rows, m.input + core_.deter_at(), core_.input_width(), m.classes, m.means,
                     job.heads + row(0) * size_.heads, size_t(job.horizon) * size_.heads, m.heads);
