@@ -23,6 +23,9 @@ SOURCES = Path(__file__).resolve().parent / "runtime"
 MODULE = "_wm_runtime"
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno",
          "-fno-trapping-math", "-ffp-contract=fast", "-Wall", "-Wextra", "-Wno-psabi"]  # fmt: skip
+EXACT = "-ffp-contract=off"  # a plan's arithmetic rounds as numpy's does
+BINDINGS = ("module", "plan_module")
+PLAN = ("plan_sample", "plan_score", "plan_terms", "plan_update")
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma",
           "-mprefer-vector-width=512"]  # fmt: skip
 
@@ -127,9 +130,11 @@ def _compile(compiler: list[str], bindings: Path, work: Path, flags: list[str]) 
     quiet = ["-w", "-Os", "-fno-strict-aliasing"]
     jobs = [
         (bindings / "src" / "nb_combined.cpp", "nanobind.o", [*binding, robin_map, *quiet]),
-        (SOURCES / "module.cpp", "module.o", [*binding, "-Os", "-fno-strict-aliasing", "-w", *x86]),
     ]
+    small = [*binding, "-Os", "-fno-strict-aliasing", "-w"]
+    jobs += [(SOURCES / f"{n}.cpp", f"{n}.o", [*small, EXACT, *x86]) for n in BINDINGS]
     jobs += [(SOURCES / f"{n}.cpp", f"{n}.o", x86) for n in ("model", "quantile", "dispatch")]
+    jobs += [(SOURCES / f"{n}.cpp", f"{n}.o", [EXACT]) for n in PLAN]
     jobs += [
         (SOURCES / "isa.cpp", f"isa_{isa.name}.o", [*isa.defines(), *isa.flags]) for isa in isas
     ]

@@ -1,13 +1,13 @@
 // Python's view of the engine. Everything that Python hands over is checked here.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
 
+#include "arrays.hpp"
 #include "dispatch.hpp"
+#include "plan_module.hpp"
 #include "pool.hpp"
 
 namespace nb = nanobind;
@@ -16,47 +16,14 @@ using namespace nb::literals;
 namespace {
 
 using wm::Refused;
+using wm::require_shape;
+using wm::Result;
+using wm::shape_of;
 using Floats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 
 constexpr size_t kMostSequences = 1 << 16, kMostSteps = 1 << 10;
 constexpr int kMostThreads = 64;
 constexpr int kFewRows = 24;  // smaller shards than this waste the kernels' registers
-
-template <class A>
-std::string shape_of(const A& array) {
-  std::string text = "(";
-  for (size_t i = 0; i < array.ndim(); i++) text += (i ? ", " : "") + std::to_string(array.shape(i));
-  return text + ")";
-}
-
-template <class A>
-void require_shape(const A& array, std::vector<size_t> wanted, const char* name) {
-  bool same = array.ndim() == wanted.size();
-  for (size_t i = 0; same && i < wanted.size(); i++) same = array.shape(i) == wanted[i];
-  if (same) return;
-  std::string text;
-  for (size_t i = 0; i < wanted.size(); i++) text += (i ? ", " : "") + std::to_string(wanted[i]);
-  throw Refused(std::string(name) + " has shape " + shape_of(array) + ", not (" + text + ")");
-}
-
-// A fresh array that Python will own.
-template <class T>
-struct Result {
-  std::vector<size_t> shape;
-  std::unique_ptr<T[]> data;
-
-  explicit Result(std::vector<size_t> shape_) : shape(std::move(shape_)) {
-    size_t count = 1;
-    for (size_t n : shape) count *= n;
-    data.reset(new T[count + 1]());
-  }
-  nb::ndarray<nb::numpy, T> release() {
-    T* raw = data.get();
-    nb::capsule owner(raw, [](void* p) noexcept { delete[] static_cast<T*>(p); });
-    data.release();
-    return nb::ndarray<nb::numpy, T>(raw, shape.size(), shape.data(), owner);
-  }
-};
 
 class PyEngine {
  public:
@@ -230,4 +197,5 @@ NB_MODULE(_wm_runtime, m) {
       .def_prop_ro("precision", &PyEngine::precision)
       .def_prop_ro("threads", &PyEngine::threads)
       .def_prop_ro("members", &PyEngine::members);
+  wm::plan::bind(m);
 }
