@@ -74,8 +74,12 @@ def test_reset_forgets():
 def test_the_search_is_warm_started():
     """One frame after another finds what no single frame does."""
     config = PlannerConfig(candidates=8, elites=2, risk=NO_BOUND)
-    first, later = (settle(Planner(ToyWorld(), config), 3.0, cycles=n) for n in (1, 12))
-    assert later.costs.min() < first.costs.min()
+    first, later = (
+        np.mean([settle(Planner(ToyWorld(), replace_seed(config, seed)), 3.0, cycles=n).costs.min()
+                 for seed in range(8)])
+        for n in (1, 12)
+    )  # fmt: skip
+    assert later < first
 
 
 def test_what_is_not_finite_is_said_and_does_not_live_on():

@@ -13,10 +13,11 @@ import numpy as np
 from wm_dynamics.errors import UserError
 from wm_dynamics.scales import checked_steps
 from wm_planner import costs
+from wm_planner.arithmetic import Arithmetic
 from wm_planner.doubt import DoubtState
-from wm_planner.future import Future, against_route
 from wm_planner.hazards import perceived
 from wm_planner.imaginer import EnsembleImaginer, Imagined, Imaginer, PerceivingImaginer
+from wm_planner.outcome import Outcome
 from wm_planner.planner_config import PlannerConfig
 from wm_planner.risk import trust_in_steps
 
@@ -48,17 +49,13 @@ class Batch:
     """N sequences and what became of them.
 
     Attributes:
-        actions: (N, H, 2).
-        path: (N, H, 3) imagined poses.
-        future: what the costs depend on.
+        outcome: what was imagined.
         trust: (H,) how much each step counts, see :func:`wm_planner.risk.trust_in_steps`.
         speed_cap_mps: because of doubt; infinite without.
         scored: the costs.
     """
 
-    actions: np.ndarray
-    path: np.ndarray
-    future: Future
+    outcome: Outcome
     trust: np.ndarray
     speed_cap_mps: float
     scored: costs.Scored
@@ -72,6 +69,7 @@ class Judge:
         imaginer: Imaginer,
         actor: Actor | None,
         usual_disagreement: float | None,
+        arithmetic: Arithmetic,
     ):
         """Set up.
 
@@ -79,11 +77,14 @@ class Judge:
             imaginer: who imagines.
             actor: who values what comes after the horizon, if anybody.
             usual_disagreement: 99th percentile in usual driving; None: not known.
+            arithmetic: who scores.
         """
-        self._imaginer, self._actor = imaginer, actor
+        self._imaginer, self._actor, self._arithmetic = imaginer, actor, arithmetic
         self._usual_disagreement = usual_disagreement
-        asked = isinstance(imaginer, EnsembleImaginer)
-        self.members: int = imaginer.members if asked else 1  # type: ignore[attr-defined]
+        # Asked once: a protocol is looked up name by name.
+        self._ensemble = imaginer if isinstance(imaginer, EnsembleImaginer) else None
+        self._perceiving = imaginer if isinstance(imaginer, PerceivingImaginer) else None
+        self.members: int = self._ensemble.members if self._ensemble else 1
 
     def check(self, config: PlannerConfig) -> None:
         """Whether there is all that the parameters need.
@@ -93,7 +94,7 @@ class Judge:
         """
         if config.weights.value > 0 and self._actor is None:
             raise UserError("weights.value needs a learned behaviour, and there is none")
-        if config.hazards == "perceived" and not isinstance(self._imaginer, PerceivingImaginer):
+        if config.hazards == "perceived" and self._perceiving is None:
             raise UserError("hazards: perceived needs a model that says what it sees now")
 
     def sampled(self, task: Task, actions: np.ndarray, config: PlannerConfig) -> Batch:
@@ -111,11 +112,10 @@ class Judge:
     ) -> Batch:
         """K * N rows, the first member's first: what becomes of N sequences by each alone."""
         wanted = actions.astype(np.float32)
-        imaginer = self._imaginer
-        if self.members > 1 and isinstance(imaginer, EnsembleImaginer):
-            imagined = imaginer.imagine_members(task.latent, task.ego_state, wanted)
+        if self.members > 1 and self._ensemble:
+            imagined = self._ensemble.imagine_members(task.latent, task.ego_state, wanted)
         else:
-            imagined = imaginer.imagine(task.latent, task.ego_state, wanted)
+            imagined = self._imaginer.imagine(task.latent, task.ego_state, wanted)
         repeated = np.concatenate([actions] * self.members)
         return self._batch(task, repeated, imagined, trust, config)
 
@@ -127,27 +127,24 @@ class Judge:
         trust: np.ndarray,
         config: PlannerConfig,
     ) -> Batch:
-        path, dt = imagined.path, self._imaginer.dt
         cap = min(task.doubt.speed_cap_mps, self._stoppable_mps(trust, config))
-        lateral, heading_error = against_route(path, task.reference)
-        speed = np.maximum(imagined.speed, 0.0)
-        heads = imagined.heads
-        if config.hazards == "perceived" and isinstance(self._imaginer, PerceivingImaginer):
-            heads = perceived(self._imaginer.perceive(task.latent), speed, dt)
-        future = Future(
+        speed, heads = np.maximum(imagined.speed, 0.0), imagined.heads
+        if config.hazards == "perceived" and self._perceiving:
+            heads = perceived(self._perceiving.perceive(task.latent), speed, self._imaginer.dt)
+        outcome = Outcome(
+            path=imagined.path,
             speed=speed,
-            yaw_rate=np.diff(path[..., 2], axis=1, prepend=0.0) / dt,
-            lateral=lateral,
-            heading_error=heading_error,
-            actions=actions,
-            before=np.asarray(task.ego_state[2:4], float),
             heads=heads,
             disagreement=np.asarray(imagined.disagreement),
+            actions=actions,
+            before=np.asarray(task.ego_state[2:4], float),
+            reference=task.reference,
+            dt=self._imaginer.dt,
             wanted_mps=0.0 if task.arrived else min(config.cruise_mps, cap),
             value=self._value(task, imagined, config),
         )
-        scored = costs.total(future, config, trust, task.doubt.risk_factor)
-        return Batch(actions, path, future, trust, cap, scored)
+        scored = self._arithmetic.score(outcome, config, trust, task.doubt.risk_factor)
+        return Batch(outcome, trust, cap, scored)
 
     def _stoppable_mps(self, trust: np.ndarray, config: PlannerConfig) -> float:
         """The speed from which the vehicle stops within what is trusted; infinite if all is."""

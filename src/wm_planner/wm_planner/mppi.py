@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wm_planner.optimiser import Optimiser
+from wm_planner.optimiser import Optimiser, cheapest
 
 SEARCH_STEPS = 40  # halvings of the logarithm of the temperature
 TEMPERATURES = (1e-6, 1e6)  # times the spread of the costs
@@ -45,13 +45,32 @@ def temperature_for(cost: np.ndarray, size: float) -> float:
     return float(np.exp(high))
 
 
+def average(
+    knots: np.ndarray, cost: np.ndarray, elites: int, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Look next at the weighted mean.
+
+    Args:
+        knots: (N, M, 2) what was tried.
+        cost: (N,) infinite: unusable. At least one is usable.
+        elites: how many of the cheapest to return at most.
+        share: of the usable sequences that shall count.
+
+    Returns:
+        The cheapest (E, M, 2), in order, and the mean (M, 2).
+    """
+    size = max(1.0, share * int(np.isfinite(cost).sum()))
+    weights = softmin(cost, temperature_for(cost, size))
+    return knots[cheapest(cost, elites)], np.tensordot(weights, knots, 1)
+
+
 class Mppi(Optimiser):
     """Weighted mean; the deviation stays, so that every frame searches as widely."""
 
-    def _update(self, knots: np.ndarray, cost: np.ndarray) -> None:
-        size = max(1.0, self.config.effective_share * int(np.isfinite(cost).sum()))
-        weights = softmin(cost, temperature_for(cost, size))
-        self.mean = np.tensordot(weights, knots, 1)
+    def _update(self, knots: np.ndarray, cost: np.ndarray) -> np.ndarray:
+        c = self.config
+        best, self.mean = self._arithmetic.average(knots, cost, c.elites, c.effective_share)
+        return best
 
     def finalists(self, count: int) -> np.ndarray:
         """The mean, and halfway from it to each of the best."""

@@ -7,12 +7,20 @@ time allows. Everything here is knots, see :mod:`wm_planner.splines`. Symbols: N
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import numpy as np
 
-from wm_planner.noise import colored_noise
+from wm_planner.arithmetic import Arithmetic, Around
+from wm_planner.philox import Draw
 from wm_planner.planner_config import PlannerConfig
 from wm_planner.splines import Spline
+
+
+def cheapest(cost: np.ndarray, count: int) -> np.ndarray:
+    """Rows of the cheapest of (N,), cheapest first; at most ``count``, none that is infinite."""
+    usable = int(np.isfinite(cost).sum())
+    return np.argsort(cost, kind="stable")[: min(count, usable)]
 
 
 class Optimiser(ABC):
@@ -24,13 +32,14 @@ class Optimiser(ABC):
         mean: (M, 2) where it searches.
     """
 
-    def __init__(self, config: PlannerConfig, spline: Spline):
-        self.config, self.spline = config, spline
+    def __init__(self, config: PlannerConfig, spline: Spline, arithmetic: Arithmetic):
+        """Args: parameters; between knots and steps; who does the sums."""
+        self.config, self.spline, self._arithmetic = config, spline, arithmetic
         self.reset(config.seed)
 
     def reset(self, seed: int) -> None:
         """Forget the plan; draw the noise afresh from ``seed``."""
-        self._rng = np.random.default_rng(seed)
+        self._draw = Draw(seed, 0, 0)
         self.forget()
 
     def forget(self) -> None:
@@ -44,33 +53,38 @@ class Optimiser(ABC):
         self.mean = self.spline.shifted(self.mean)
         self._kept = self.spline.shifted(self._kept)
         self._std = np.tile([self.config.steer_std, self.config.accel_std], (self.spline.knots, 1))
-        self._iteration = 0
+        self._draw = Draw(self._draw.seed, self._draw.plan + 1, 0)
 
-    def ask(self, proposals: np.ndarray) -> np.ndarray:
-        """Sequences to try, (N, M, 2) within [-1, 1].
+    @property
+    def draw(self) -> Draw:
+        """What the noise of the next sequences is drawn by."""
+        return self._draw
+
+    def ask(self, proposals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sequences to try: knots (N, M, 2) and actions (N, H, 2), within [-1, 1].
 
         Args:
             proposals: (P, M, 2) to try among them.
         """
-        c = self.config
-        count = max(2 * c.elites, int(c.candidates / c.decay**self._iteration))
-        noise = colored_noise(self._rng, count, self.spline.knots, c.noise_beta)
-        self._iteration += 1
-        tried = [self.mean + self._std * noise, self.mean[None], self._kept, proposals]
-        return np.clip(np.concatenate(tried), -1.0, 1.0)
+        c, draw = self.config, self._draw
+        self._draw = replace(draw, iteration=draw.iteration + 1)
+        return self._arithmetic.sample(
+            draw,
+            max(2 * c.elites, int(c.candidates / c.decay**draw.iteration)),
+            c.noise_beta,
+            Around(self.mean, self._std),
+            np.concatenate([self.mean[None], self._kept, proposals]),
+            self.spline,
+        )
 
     def tell(self, knots: np.ndarray, cost: np.ndarray) -> None:
         """What the sequences (N, M, 2) cost (N,); infinite: unusable. At least one is usable."""
-        c = self.config
-        usable = int(np.isfinite(cost).sum())
-        order = np.argsort(cost, kind="stable")[: min(c.elites, usable)]
-        self._best = knots[order]
-        self._kept = self._best[: c.kept_elites]
-        self._update(knots, cost)
+        self._best = self._update(knots, cost)
+        self._kept = self._best[: self.config.kept_elites]
 
     @abstractmethod
-    def _update(self, knots: np.ndarray, cost: np.ndarray) -> None:
-        """Move the mean (and the deviation) by the costs; ``_best`` are the elites, in order."""
+    def _update(self, knots: np.ndarray, cost: np.ndarray) -> np.ndarray:
+        """Move the mean (and the deviation) by the costs; the elites (E, M, 2), in order."""
 
     @abstractmethod
     def finalists(self, count: int) -> np.ndarray:

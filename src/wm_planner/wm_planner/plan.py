@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from wm_perception.frame import Command
+from wm_planner.costs import Scored
 from wm_planner.doubt import DoubtState, Level
 from wm_planner.judge import Batch
 from wm_planner.risk import Choice
@@ -87,20 +88,19 @@ class Plan:
 
 def plan_of_candidate(batch: Batch, row: int, actions: np.ndarray) -> Plan:
     """Actions (H, 2) are driven; of what was imagined, ``row`` comes nearest to them."""
-    usable = np.isfinite(batch.scored.total)
-    terms = batch.scored.terms
+    outcome, scored = batch.outcome, batch.scored
     return Plan(
         command=Command(float(actions[0, 0]), float(actions[0, 1])),
         actions=actions,
-        path=batch.path[row],
-        candidates=batch.path[..., :2],
-        speeds=batch.future.speed,
-        costs=batch.scored.total,
-        disagreement=batch.future.disagreement,
+        path=outcome.path[row],
+        candidates=outcome.path[..., :2],
+        speeds=outcome.speed,
+        costs=scored.total,
+        disagreement=outcome.disagreement,
         chosen=row,
-        terms={name: float(values[row]) for name, values in terms.items()},
-        term_means={name: float(values[usable].mean()) for name, values in terms.items()},
-        term_least={name: float(values[usable].min()) for name, values in terms.items()},
+        terms=_named(scored, scored.table[:, row]),
+        term_means=_named(scored, scored.means),
+        term_least=_named(scored, scored.least),
         trusted_steps=float(batch.trust.sum()),
         speed_cap_mps=batch.speed_cap_mps,
     )
@@ -117,14 +117,12 @@ def plan_of_finalist(batch: Batch, judged: Batch, choice: Choice, shape: tuple[i
     """
     row = choice.row
     cheapest = int(batch.scored.total.argmin())
-    plan = plan_of_candidate(batch, cheapest, judged.actions[row])
-    terms = {
-        name: float(values.reshape(shape)[:, row].mean())
-        for name, values in judged.scored.terms.items()
-    }
+    plan = plan_of_candidate(batch, cheapest, judged.outcome.actions[row])
+    scored = judged.scored
+    terms = _named(scored, scored.table.reshape(-1, *shape)[:, :, row].mean(1))
     if "disagreement" in terms:
         terms["disagreement"] = plan.terms["disagreement"]
-    path, speed = judged.path[row], judged.future.speed[row]
+    path, speed = judged.outcome.path[row], judged.outcome.speed[row]
     return replace(
         plan,
         path=path,
@@ -139,17 +137,22 @@ def plan_of_finalist(batch: Batch, judged: Batch, choice: Choice, shape: tuple[i
     )
 
 
+def _named(scored: Scored, values: np.ndarray) -> dict[str, float]:
+    """(T,) values by the terms' names."""
+    return dict(zip(scored.names, values.tolist(), strict=True))
+
+
 def broken_plan(batch: Batch) -> Plan:
     """Nothing that was imagined is finite: there is nothing to drive."""
-    horizon = batch.actions.shape[1]
+    outcome, horizon = batch.outcome, batch.outcome.actions.shape[1]
     return Plan(
         command=Command(0.0, 0.0),
         actions=np.full((horizon, 2), np.nan),
         path=np.full((horizon, 3), np.nan),
-        candidates=batch.path[..., :2],
-        speeds=batch.future.speed,
-        costs=np.full(len(batch.actions), np.inf),
-        disagreement=batch.future.disagreement,
+        candidates=outcome.path[..., :2],
+        speeds=outcome.speed,
+        costs=np.full(len(outcome.actions), np.inf),
+        disagreement=outcome.disagreement,
         chosen=0,
         finite=False,
         feasible=False,

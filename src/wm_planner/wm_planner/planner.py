@@ -17,12 +17,15 @@ import numpy as np
 
 from wm_dynamics.errors import UserError
 from wm_planner import risk
+from wm_planner.arithmetic import Arithmetic
+from wm_planner.arithmetic_cpp import fastest_arithmetic
 from wm_planner.doubt import Doubt, usual_of
 from wm_planner.icem import Icem
 from wm_planner.imaginer import Imaginer
 from wm_planner.judge import Batch, Judge, Task
 from wm_planner.mppi import Mppi
 from wm_planner.optimiser import Optimiser
+from wm_planner.philox import PROPOSALS, uniforms, words
 from wm_planner.plan import Plan, broken_plan, plan_of_candidate, plan_of_finalist
 from wm_planner.planner_config import PlannerConfig
 from wm_planner.proposals import LAST_RESORTS, MANOEUVRES, with_accel
@@ -49,6 +52,7 @@ class Planner:
         config: PlannerConfig | None = None,
         actor: Actor | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        arithmetic: Arithmetic | None = None,
     ):
         """Set up.
 
@@ -57,6 +61,7 @@ class Planner:
             config: parameters.
             actor: the learned behaviour of the same model, where there is one.
             clock: seconds; only for figures, unless ``config.anytime``.
+            arithmetic: who does the sums around the rollouts; None: C++ where it was built.
 
         Raises:
             UserError: a parameter needs what is not there.
@@ -65,10 +70,11 @@ class Planner:
         usual = usual_of(getattr(imaginer, "novelty", None))
         unit = usual.disagreement.high if usual.disagreement else None
         self._actor, self._clock = actor, clock
-        self._judge = Judge(imaginer, actor, unit)
+        arithmetic = arithmetic or fastest_arithmetic()
+        self._judge = Judge(imaginer, actor, unit, arithmetic)
         self._check(c)
         spline = Spline.make(c.horizon, c.knots or c.horizon, c.frame_dt / imaginer.dt)
-        self._optimiser = OPTIMISERS[c.optimiser](c, spline)
+        self._optimiser = OPTIMISERS[c.optimiser](c, spline, arithmetic)
         self._doubt = Doubt(c.doubt, usual)
         self.reset()
 
@@ -76,7 +82,6 @@ class Planner:
         """Forget the previous plan and all doubt; draw the noise afresh from ``seed``."""
         seed = self.config.seed if seed is None else seed
         self._optimiser.reset(seed)
-        self._chance = np.random.default_rng([seed, 1])  # of the actor's proposals
         self._doubt.reset()
         self._disagreement: float | None = None
         self._settling_s = 0.0
@@ -142,8 +147,8 @@ class Planner:
         optimiser.begin()
         longest, before = 0.0, start
         for done in range(1, c.iterations + 1):
-            knots = optimiser.ask(self._proposals(task, first=done == 1))
-            tried = self._judge.sampled(task, optimiser.spline.steps(knots), c)
+            knots, actions = optimiser.ask(self._proposals(task, first=done == 1))
+            tried = self._judge.sampled(task, actions, c)
             if done == 1 or tried.scored.usable:
                 batch = tried
             if not tried.scored.usable:
@@ -164,7 +169,8 @@ class Planner:
         proposals = with_accel(optimiser.mean, MANOEUVRES)
         if self._actor is None or not c.actor_proposals:
             return proposals
-        uniform = self._chance.random((c.actor_proposals, c.horizon, 2))
+        draw = replace(optimiser.draw, iteration=PROPOSALS)
+        uniform = uniforms(words(draw, c.actor_proposals, c.horizon)).swapaxes(1, 2)
         uniform[0] = 0.5  # the first is what it would do, the others what it might
         sequences = self._actor.propose(task.latent, task.ego_state, task.reference, uniform)
         return np.concatenate([proposals, optimiser.spline.fit(sequences)])
@@ -187,7 +193,7 @@ class Planner:
         cost = judged.scored.total.reshape(shape)
         if not np.isfinite(cost).all(0).any():
             return None
-        heads, moving = judged.future.heads, judged.future.moving
+        heads, moving = judged.outcome.heads, judged.outcome.moving
         collision = risk.worst_collision(
             heads["collision"].reshape(*shape, -1), moving.reshape(*shape, -1), batch.trust
         )

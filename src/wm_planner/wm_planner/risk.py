@@ -115,7 +115,9 @@ def trust_in_steps(
     known = spreads[np.isfinite(spreads).all(1)]
     trust = np.zeros(horizon)
     if len(known):
-        level = np.interp(np.arange(horizon), checked, np.median(known, axis=0))
+        ordered, middle = np.sort(known, axis=0), len(known) // 2
+        median = 0.5 * (ordered[middle] + ordered[-1 - middle])  # np.median takes ten times as long
+        level = np.interp(np.arange(horizon), checked, median)
         trust = np.clip(2.0 - level / (config.horizon_budget * unit), 0.0, 1.0)
     trust[: config.least_steps] = 1.0
     return np.minimum.accumulate(trust)

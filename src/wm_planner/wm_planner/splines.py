@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wm_planner.ordered import product
+
 
 def catmull_rom(knots: int, places: np.ndarray) -> np.ndarray:
     """(len(places), M) weights of the knots 0 ... M - 1 at ``places``; held beyond both ends."""
@@ -60,8 +62,11 @@ class Spline:
         return self.steps_of.shape[1]
 
     def steps(self, knots: np.ndarray) -> np.ndarray:
-        """Knots (..., M, 2) -> actions (..., H, 2) within [-1, 1]."""
-        return np.clip(self.steps_of @ knots, -1.0, 1.0)
+        """Knots (..., M, 2) -> actions (..., H, 2) within [-1, 1]; sums in order, as in C++."""
+        if self.knots == len(self.steps_of):  # every step is a knot
+            return np.clip(knots, -1.0, 1.0)
+        summed = product(np.swapaxes(knots, -1, -2), self.steps_of.T)
+        return np.clip(np.swapaxes(summed, -1, -2), -1.0, 1.0)
 
     def fit(self, steps: np.ndarray) -> np.ndarray:
         """Actions (..., H, 2) -> the knots (..., M, 2) that come nearest to them."""

@@ -7,6 +7,7 @@ import numpy as np
 from wm_planner.future import Future
 from wm_planner.planner_config import PlannerConfig
 
+IN_CPP = True  # plan_terms.cpp has it, too; without this line only this file counts
 CAP_M2 = 25.0  # whoever is 5 m off must not pay so much that nothing else counts
 
 

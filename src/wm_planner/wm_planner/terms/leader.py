@@ -8,6 +8,8 @@ from wm_planner.braking import braking_hinge
 from wm_planner.future import Future
 from wm_planner.planner_config import PlannerConfig
 
+IN_CPP = True  # plan_terms.cpp has it, too; without this line only this file counts
+
 
 def score(future: Future, config: PlannerConfig) -> np.ndarray:
     """(N, H) too close to the leader to brake behind it."""
