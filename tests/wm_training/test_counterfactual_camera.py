@@ -124,7 +124,7 @@ def test_nothing_is_seen_after_the_fork(store):
         assert info["fork_frame"] == SEEN - 1
         assert not ages[:SEEN].any() and np.isnan(ages[SEEN:]).all() and len(ages) > SEEN
         assert not store.images[FRONT.camera][episode][SEEN:].any()
-    with pytest.raises(UserError, match="a camera does not learn from them"):
+    with pytest.raises(UserError, match="collect them with --camera-after"):
         WindowSampler(store, 24, 2, streams=(FRONT.name,))
 
 
