@@ -85,11 +85,11 @@ class Scored:
 
 def weights_of(config: PlannerConfig, risk_factor: float) -> dict[str, float]:
     """Terms that have a weight, and the weight."""
-    weights = config.weights
+    weights = dict(config.weights)
     return {
-        name: getattr(weights, name) * (risk_factor if name in RISKS else 1.0)
+        name: weights[name] * (risk_factor if name in RISKS else 1.0)
         for name in TERMS
-        if getattr(weights, name)
+        if weights[name]
     }
 
 

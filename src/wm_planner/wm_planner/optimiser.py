@@ -7,7 +7,6 @@ time allows. Everything here is knots, see :mod:`wm_planner.splines`. Symbols: N
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 
 import numpy as np
 
@@ -67,7 +66,7 @@ class Optimiser(ABC):
             proposals: (P, M, 2) to try among them.
         """
         c, draw = self.config, self._draw
-        self._draw = replace(draw, iteration=draw.iteration + 1)
+        self._draw = Draw(draw.seed, draw.plan, draw.iteration + 1)
         return self._arithmetic.sample(
             draw,
             max(2 * c.elites, int(c.candidates / c.decay**draw.iteration)),

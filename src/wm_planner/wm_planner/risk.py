@@ -81,15 +81,15 @@ def choose(costs: np.ndarray, collision: np.ndarray, config: RiskConfig) -> Choi
         costs: (K, F) by each member; at least one finalist's are all finite.
         collision: (F,), see :func:`worst_collision`.
     """
-    adjusted = risk_adjusted(costs, config)
-    allowed = np.isfinite(adjusted) & (collision <= config.max_collision_probability)
+    usable = np.isfinite(costs).all(0)
+    allowed = usable & (collision <= config.max_collision_probability)
     if allowed[0] and not config.members_rank:
-        row = 0
-    elif allowed.any():
+        return Choice(0, True, float(collision[0]))
+    adjusted = risk_adjusted(costs, config)
+    if allowed.any():
         row = int(np.where(allowed, adjusted, np.inf).argmin())
     else:
-        usable = np.where(np.isfinite(adjusted), collision, np.inf)
-        row = int(np.lexsort((adjusted, usable))[0])
+        row = int(np.lexsort((adjusted, np.where(usable, collision, np.inf)))[0])
     return Choice(row, bool(allowed.any()), float(collision[row]))
 
 
