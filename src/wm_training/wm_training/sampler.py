@@ -158,8 +158,8 @@ class WindowSampler:
             advice = "check the cameras' topics with `wm dataset build`, or train without them"
             if any("fork_frame" in info for info in self.store.infos):
                 advice = (
-                    "what came after a fork was not watched: `wm inspect --counterfactual` measures "
-                    "with such situations, to learn from collect them with --camera-after"
+                    "what came after a fork was not watched: `wm inspect --counterfactual` "
+                    "measures with such situations, to learn from collect them with --camera-after"
                 )
             raise UserError(
                 f"no window of {self.length} steps has a picture of {', '.join(self.pictures)} at "
