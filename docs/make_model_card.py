@@ -130,6 +130,7 @@ def draw_curves(runs: list[Path], out: Path) -> None:
                     color=f"C{number_}", linewidth=1.0, label=f"round {number_ + 1}",
                 )  # fmt: skip
     for axis in axes.flat:
+        axis.set_visible(bool(axis.lines))  # a model may lack what a panel is about
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)
         axis.set_ylim(bottom=0.0)
