@@ -20,6 +20,7 @@ from wm_dynamics.backends import make_backend_of
 from wm_dynamics.checkpoint import load_checkpoint
 from wm_dynamics.engine import instruction_sets
 from wm_dynamics.imagine import FastImagination
+from wm_dynamics.runtime_names import Precision
 from wm_planner.driver import PlannerDriver
 from wm_planner.paths import DEFAULT_MODEL, model_path
 from wm_planner.planner import Planner
@@ -45,9 +46,10 @@ def planners() -> dict[str, Planner]:
         "torch bf16": Planner(torch_backend(torch.bfloat16), config),
         "engine fp32, another seed": Planner(exact, config),
     }
-    if "avx512_bf16" in instruction_sets():
-        quick = make_backend_of(load_checkpoint(path), precision="bf16")
-        found["engine bf16"] = Planner(quick, config)
+    precisions: tuple[Precision, ...] = ("bf16", "int8")
+    for precision in precisions if "avx512_bf16" in instruction_sets() else precisions[1:]:
+        quick = make_backend_of(load_checkpoint(path), precision=precision)
+        found[f"engine {precision}"] = Planner(quick, config)
     return found
 
 

@@ -89,6 +89,7 @@ MAKERS: dict[str, Callable[[Workload, int], Run | None]] = {
     "openvino bf16": partial(with_openvino, precision="bf16"),
     ENGINE: partial(with_engine, precision="fp32"),
     "engine bf16": partial(with_engine, precision="bf16"),
+    "engine int8": partial(with_engine, precision="int8"),
 }
 
 
@@ -135,7 +136,7 @@ def plan_ms(repeats: int) -> list[float]:
 def fractions(work: Workload, idle: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Share of one thread's peak that the engine reaches, by precision."""
     found = {}
-    for precision in ("fp32", "bf16"):
+    for precision in ("fp32", "bf16", "int8"):
         name = f"engine {precision}"
         if name in idle:
             peak = extension().peak("auto", precision)

@@ -153,8 +153,8 @@ def test_without_what_was_asked_for_the_engine_imagines_and_says_so(tmp_path, na
 
 @needs_engine
 def test_a_precision_the_engine_has_not_is_refused_and_said():
-    backend = make_backend_of(WorldModel.untrained(SIZES["tiny"]), precision="int8")
-    assert "fp32" in backend.name and "unknown precision int8" in backend.notice
+    backend = make_backend_of(WorldModel.untrained(SIZES["tiny"]), precision="fp16")
+    assert "fp32" in backend.name and "unknown precision fp16" in backend.notice
 
 
 @needs_engine

@@ -13,13 +13,50 @@ class Core {
   explicit Core(const Model& m)
       : kind_(m.size.core), deter_(m.size.deter), hidden_(m.size.hidden), blocks_(m.size.blocks) {
     if (kind_ == 0) {
-      const int width = hidden_ + deter_;
+      const int width = hidden_ + deter_, hidden = hidden_;
       const float* w = m.cell.weight;
-      gates_ = Layer<P>(3 * deter_, width, [=](int o, int i) { return w[size_t(o) * width + i]; },
-                        nullptr);
+      const auto of_x = [=](int o, int i) { return w[size_t(o) * width + i]; };
+      const auto of_deter = [=](int o, int i) { return w[size_t(o) * width + hidden + i]; };
+      gates_ = Layer<P>(3 * deter_, kApart ? hidden_ : width, of_x, nullptr);
+      if (kApart) deter_gates_ = Layer<P>(3 * deter_, deter_, of_deter, nullptr);
       norm_ = Scale(m.cell_norm, 3 * deter_);
       return;
     }
+    if constexpr (P != kInt8) lay_out_blocks(m);
+  }
+
+  int input_width() const { return deter_at() + deter_ + Scalar<P>::kTail; }
+  int deter_at() const {  // column of deter
+    return (kind_ == 0 ? 1 : 2) * hidden_ + Scalar<P>::kTail;
+  }
+
+  struct Memory {
+    explicit Memory(const Core& c)
+        : gates(size_t(kMostRows) * (c.kind_ == 0 ? c.gates_.padded() : 3 * c.deter_)) {
+      if (c.kind_ == 0) return;
+      hidden = Buffer<float>(size_t(kMostRows) * std::max(c.shared_.padded(), c.summary_.padded()));
+      block = Buffer<float>(size_t(kMostRows) * c.block_gates_[0].padded());
+      reduced = Buffer<T>(size_t(kMostRows) * c.deter_);
+    }
+    Buffer<float> gates, hidden, block;
+    Buffer<T> reduced;
+  };
+
+  // input (rows, input_width()); deter (rows, D) moves on by one step.
+  void step(int rows, T* input, float* deter, Memory& m) const {
+    if (kind_ == 0) {
+      const int width = gates_.padded();
+      multiply<P>(rows, input, input_width(), gates_, m.gates, width);
+      if (kApart)
+        multiply<P>(rows, input + deter_at(), input_width(), deter_gates_, m.gates, width, true);
+      norm_gate(rows, m.gates, width, deter_, norm_, deter);
+    } else if constexpr (P != kInt8) {  // refused
+      block_step(rows, input, deter, m);
+    }
+  }
+
+ private:
+  void lay_out_blocks(const Model& m) {
     slice_ = deter_ / blocks_;
     const int width = deter_, slice = slice_, inputs = slice_ + 2 * hidden_;
     const float *s = m.summary.weight, *h = m.block_hidden.weight, *g = m.block_gates.weight;
@@ -41,33 +78,6 @@ class Core {
     norm_ = Scale(m.hidden_norm, deter_);
   }
 
-  int input_width() const { return (kind_ == 0 ? 1 : 2) * hidden_ + deter_; }
-  int deter_at() const { return (kind_ == 0 ? 1 : 2) * hidden_; }  // column of deter
-
-  struct Memory {
-    explicit Memory(const Core& c)
-        : gates(size_t(kMostRows) * (c.kind_ == 0 ? c.gates_.padded() : 3 * c.deter_)) {
-      if (c.kind_ == 0) return;
-      hidden = Buffer<float>(size_t(kMostRows) * std::max(c.shared_.padded(), c.summary_.padded()));
-      block = Buffer<float>(size_t(kMostRows) * c.block_gates_[0].padded());
-      reduced = Buffer<T>(size_t(kMostRows) * c.deter_);
-    }
-    Buffer<float> gates, hidden, block;
-    Buffer<T> reduced;
-  };
-
-  // input (rows, input_width()); deter (rows, D) moves on by one step, there and in the input.
-  void step(int rows, T* input, float* deter, Memory& m) const {
-    if (kind_ == 0) {
-      const int width = gates_.padded();
-      multiply<P>(rows, input, input_width(), gates_, m.gates, width);
-      norm_gate<T>(rows, m.gates, width, deter_, norm_, deter, input + deter_at(), input_width());
-    } else {
-      block_step(rows, input, deter, m);
-    }
-  }
-
- private:
   void block_step(int rows, T* input, float* deter, Memory& m) const {
     const int width = input_width(), at = deter_at();
     int out = summary_.padded();
@@ -97,11 +107,13 @@ class Core {
           std::memcpy(m.gates + (size_t(n) * 3 + part) * deter_ + first,
                       m.block + size_t(n) * wide + part * slice_, sizeof(float) * slice_);
     }
-    gate<T>(rows, m.gates, 3 * deter_, deter_, deter, input + at, width);
+    for (int n = 0; n < rows; n++)
+      gate(deter + size_t(n) * deter_, m.gates + size_t(n) * 3 * deter_, deter_);
   }
 
+  static constexpr bool kApart = P == kInt8;  // x and deter have ranges of their own
   int kind_, deter_, hidden_, blocks_, slice_ = 0;
-  Layer<P> gates_, summary_, shared_;
+  Layer<P> gates_, deter_gates_, summary_, shared_;
   std::vector<Layer<P>> own_, block_gates_;
   Scale norm_, summary_norm_;
 };

@@ -21,7 +21,7 @@ const std::vector<InstructionSet>& instruction_sets();
 // The one called ``name``, or with "auto" the best that this processor has. Throws Refused.
 const InstructionSet& instruction_set(const std::string& name);
 
-// kPrecisionFloat or kPrecisionBf16. Throws Refused.
+// One of engine.hpp's. Throws Refused.
 int precision_of(const std::string& name);
 
 }  // namespace wm

@@ -36,18 +36,22 @@ class Engine {
   virtual void look(const float* deter, const int32_t* classes, const float* means, float* heads) = 0;
 };
 
-enum { kPrecisionFloat = 0, kPrecisionBf16 = 1 };
+enum { kPrecisionFloat = 0, kPrecisionBf16 = 1, kPrecisionInt8 = 2 };
 
 // One per instruction set; null where the precision is not for it.
 std::unique_ptr<Engine> make_portable(const Model&, int precision, int workers);
 std::unique_ptr<Engine> make_avx2(const Model&, int precision, int workers);
+std::unique_ptr<Engine> make_avx2_vnni(const Model&, int precision, int workers);
 std::unique_ptr<Engine> make_avx512(const Model&, int precision, int workers);
+std::unique_ptr<Engine> make_avx512_vnni(const Model&, int precision, int workers);
 std::unique_ptr<Engine> make_avx512_bf16(const Model&, int precision, int workers);
 
 // GFLOP/s of one thread that does nothing but multiply and add in registers; 0: cannot.
 double peak_portable(int precision);
 double peak_avx2(int precision);
+double peak_avx2_vnni(int precision);
 double peak_avx512(int precision);
+double peak_avx512_vnni(int precision);
 double peak_avx512_bf16(int precision);
 
 }  // namespace wm

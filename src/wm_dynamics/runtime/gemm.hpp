@@ -6,6 +6,7 @@
 // adjacent for each output, as the dot product instruction wants it.
 #pragma once
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "model.hpp"
@@ -16,16 +17,29 @@
 
 namespace wm::WM_NS {
 
-enum Precision { kFloat = 0, kBf16 = 1 };
+enum Precision { kFloat = 0, kBf16 = 1, kInt8 = 2 };
 template <int P>
 struct Scalar {  // of activations and weights
   typedef float Type;
   static constexpr int kStep = 1;  // inputs that lie together
+  static constexpr int kTail = 0;  // places behind a row, for what belongs to it
 };
 template <>
 struct Scalar<kBf16> {
   typedef uint16_t Type;
   static constexpr int kStep = 2;
+  static constexpr int kTail = 0;
+};
+template <>
+struct Scalar<kInt8> {  // see int8.hpp
+#ifdef WM_VNNI
+  typedef uint8_t Type;
+  static constexpr int kStep = 4;
+#else
+  typedef float Type;
+  static constexpr int kStep = 1;
+#endif
+  static constexpr int kTail = 8 / sizeof(Type);
 };
 
 constexpr int kRows = WM_ROWS, kWide = WM_WIDE, kPanel = WM_WIDE * kVec;
@@ -138,34 +152,40 @@ WM_INLINE void tile(const typename Scalar<P>::Type* in, int in_width,
     WM_UNROLL for (int v = 0; v < V; v++) store(out + r * out_width + v * kVec, acc[r][v]);
 }
 
+// Calls work(first row, how many) for all rows, as many at a time as there are registers for.
+template <class F>
+WM_INLINE void by_tiles(int rows, F work) {
+  // Some tiles of one row less instead of one that is too small to keep the multipliers busy.
+  const int lacking = (kRows - 1) * ((kRows - rows % kRows) % kRows);
+  const int full = lacking <= rows ? rows - lacking : rows;
+  int r = 0;
+  for (; r + kRows <= full; r += kRows) work(r, std::integral_constant<int, kRows>());
+  for (; r + kRows - 1 <= rows; r += kRows - 1) work(r, std::integral_constant<int, kRows - 1>());
+  switch (rows - r) {
+    case 1: work(r, std::integral_constant<int, 1>()); break;
+    case 2: work(r, std::integral_constant<int, 2>()); break;
+#if WM_ROWS > 4
+    case 3: work(r, std::integral_constant<int, 3>()); break;
+    case 4: work(r, std::integral_constant<int, 4>()); break;
+#endif
+  }
+}
+
 template <int P, int V>
 void panel(int rows, const typename Scalar<P>::Type* in, int in_width,
            const typename Scalar<P>::Type* weights, int steps, float* out, int out_width,
            const float* bias, bool add) {
   constexpr int step = Scalar<P>::kStep, width = V * kVec;
-  // Some tiles of one row less instead of one that is too small to keep the multipliers busy.
-  const int lacking = (kRows - 1) * ((kRows - rows % kRows) % kRows);
-  const int full = lacking <= rows ? rows - lacking : rows;
   int done = 0;
   do {
     const int now = std::min(kDepth, steps - done);
     const auto* w = weights + size_t(done) * width * step;
     const auto* x = in + done * step;
     const bool more = add || done > 0;
-    int r = 0;
-#define WM_TILE(R) tile<P, R, V>(x + size_t(r) * in_width, in_width, w, now, \
-                                 out + size_t(r) * out_width, out_width, bias, more)
-    for (; r + kRows <= full; r += kRows) WM_TILE(kRows);
-    for (; r + kRows - 1 <= rows; r += kRows - 1) WM_TILE(kRows - 1);
-    switch (rows - r) {
-      case 1: WM_TILE(1); break;
-      case 2: WM_TILE(2); break;
-#if WM_ROWS > 4
-      case 3: WM_TILE(3); break;
-      case 4: WM_TILE(4); break;
-#endif
-    }
-#undef WM_TILE
+    by_tiles(rows, [&](int r, auto tall) {
+      tile<P, decltype(tall)::value, V>(x + size_t(r) * in_width, in_width, w, now,
+                                        out + size_t(r) * out_width, out_width, bias, more);
+    });
     done += now;
   } while (done < steps);
 }

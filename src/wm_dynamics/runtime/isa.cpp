@@ -19,11 +19,13 @@ static double cpu_seconds() {
 // Multiplies and adds in registers only; as many sums as the kernels keep.
 template <int P>
 double peak() {
+  typedef std::conditional_t<P == kInt8 && kBytes, VecInt, Vec> Sum;
   constexpr int sums = WM_ROWS * WM_WIDE, rounds = 1 << 19;
   double best = 0;
   for (int repeat = 0; repeat < 9; repeat++) {
-    Vec acc[sums], total{};
-    for (auto& a : acc) a = all(1e-9f);
+    Sum acc[sums];
+    Vec total{};
+    for (auto& a : acc) a = (Sum)all(1e-9f);
     Vec x = all(0.999f);
     asm volatile("" : "+m"(x));
     const double start = cpu_seconds();
@@ -34,11 +36,18 @@ double peak() {
         if constexpr (P == kBf16)
           acc[s % sums] = (Vec)_mm512_dpbf16_ps((__m512)acc[s % sums], (__m512bh)x, (__m512bh)x);
 #endif
+        if constexpr (P == kInt8) {
+#ifdef WM_VNNI
+          acc[s % sums] = dot(acc[s % sums], (VecInt)x, (VecInt)x);
+#else
+          acc[s % sums] = acc[s % sums] * x + x;
+#endif
+        }
       }
       asm volatile("");
     }
     const double seconds = cpu_seconds() - start;
-    for (auto& a : acc) total += a;
+    for (auto& a : acc) total += (Vec)a;
     asm volatile("" ::"m"(total));
     const double flops = 2.0 * Scalar<P>::kStep * kVec * 16.0 * rounds;
     best = std::max(best, flops / seconds / 1e9);
@@ -53,6 +62,7 @@ double WM_JOIN(peak_, WM_NS)(int precision) {
 #ifdef WM_BF16
   if (precision == kPrecisionBf16) return WM_NS::peak<WM_NS::kBf16>();
 #endif
+  if (precision == kPrecisionInt8) return WM_NS::peak<WM_NS::kInt8>();
   return 0;
 }
 
@@ -63,6 +73,10 @@ std::unique_ptr<Engine> WM_JOIN(make_, WM_NS)(const Model& model, int precision,
   if (precision == kPrecisionBf16)
     return std::make_unique<WM_NS::Rollout<WM_NS::kBf16>>(model, workers);
 #endif
+  if (precision == kPrecisionInt8) {
+    if (model.size.core != 0) throw Refused("int8 is for the gru core; take fp32 or bf16");
+    return std::make_unique<WM_NS::Rollout<WM_NS::kInt8>>(model, workers);
+  }
   return nullptr;
 }
 

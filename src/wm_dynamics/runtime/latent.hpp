@@ -36,7 +36,7 @@ class Priors {
   struct Memory {
     explicit Memory(const Priors& p)
         : hidden(size_t(kMostRows) * p.first_[0].padded()),
-          reduced(size_t(p.size_.members) * kMostRows * p.size_.hidden),
+          reduced(size_t(p.size_.members) * kMostRows * p.reduced_width()),
           logits(size_t(p.size_.members) * kMostRows * p.chunk_ + kMostClasses) {}
     Buffer<float> hidden;
     Buffer<T> reduced;     // (members, kMostRows, hidden)
@@ -56,19 +56,20 @@ class Priors {
   // input: deter of the first row, rows of ``width`` of T; classes or means of the first row.
   void step(int rows, const T* input, int width, const Asked& a, int32_t* classes, float* means,
             Memory& m) const {
-    const int hidden = size_.hidden, wide = first_[0].padded();
+    const int hidden = size_.hidden, wide = first_[0].padded(), reduced_wide = reduced_width();
     for (int k = 0; k < a.count; k++) {
       multiply<P>(rows, input, width, first_[a.first + k], m.hidden, wide);
-      T* reduced = m.reduced + size_t(k) * kMostRows * hidden;
-      layer_norm<true>(rows, m.hidden, wide, hidden, norm_[a.first + k], reduced, hidden);
+      T* reduced = m.reduced + size_t(k) * kMostRows * reduced_wide;
+      layer_norm<true, P>(rows, m.hidden, wide, hidden, norm_[a.first + k], reduced, reduced_wide);
     }
     if (a.spread)
       for (int n = 0; n < rows; n++) a.spread[n * a.spread_stride] = 0.f;
     const int padded = last_[0].padded();
     for (int from = 0; from < padded; from += chunk_) {
       for (int k = 0; k < a.count; k++)
-        columns<P>(rows, m.reduced + size_t(k) * kMostRows * hidden, hidden, last_[a.first + k],
-                   from, chunk_, m.logits + size_t(k) * kMostRows * chunk_, chunk_);
+        columns<P>(rows, m.reduced + size_t(k) * kMostRows * reduced_wide, reduced_wide,
+                   last_[a.first + k], from, chunk_, m.logits + size_t(k) * kMostRows * chunk_,
+                   chunk_);
       for (int n = 0; n < rows; n++) {
         const float* logits = m.logits + size_t(n) * chunk_;  // of the first member
         const float* uniforms = a.uniforms ? a.uniforms + n * a.uniform_stride : nullptr;
@@ -82,6 +83,8 @@ class Priors {
   }
 
  private:
+  int reduced_width() const { return size_.hidden + Scalar<P>::kTail; }
+
   // The groups whose logits lie in the chunk that begins at column ``from``.
   void groups(const float* logits, int from, const Asked& a, const float* uniforms,
               int32_t* classes, float* spread) const {

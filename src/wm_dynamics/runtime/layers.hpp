@@ -3,7 +3,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include "gemm.hpp"
+#include "int8.hpp"
 
 namespace wm::WM_NS {
 
@@ -47,24 +47,30 @@ WM_INLINE void moments(const float* x, size_t x_width, int width, float* factor,
   }
 }
 
-// LayerNorm of rows, and SiLU; out may be x.
-template <bool Silu, class T>
-void layer_norm(int rows, const float* x, size_t x_width, int width, const Scale& p, T* out,
-                size_t out_width) {
+// LayerNorm of rows, and SiLU; out may be x. With int8 x is overwritten: a row's range is known when
+// all of it is.
+template <bool Silu, int P>
+void layer_norm(int rows, float* x, size_t x_width, int width, const Scale& p,
+                typename Scalar<P>::Type* out, size_t out_width) {
   const float *scale = p.scale, *shift = p.shift;
   by_fours(rows, [&](int r, auto count) {
     constexpr int R = decltype(count)::value;
-    const float* from = x + r * x_width;
-    T* to = out + r * out_width;
+    float* from = x + r * x_width;
+    auto* to = out + r * out_width;
     float factor[R], less[R];
     moments<R>(from, x_width, width, factor, less);
     for (int i = 0; i < width; i += kVec) {
       const Vec times = load(scale + i), plus = load(shift + i);
       WM_UNROLL for (int n = 0; n < R; n++) {
         const Vec y = (load(from + n * x_width + i) * factor[n] - less[n]) * times + plus;
-        put(to + n * out_width + i, Silu ? silu(y) : y);
+        if constexpr (P == kInt8)
+          store(from + n * x_width + i, Silu ? silu(y) : y);
+        else
+          put(to + n * out_width + i, Silu ? silu(y) : y);
       }
     }
+    if constexpr (P == kInt8)
+      for (int n = 0; n < R; n++) quantise(from + n * x_width, width, to + n * out_width);
   });
 }
 
@@ -85,26 +91,16 @@ WM_INLINE Vec gated(Vec old, Vec reset, Vec candidate, Vec update) {
   return old + sigmoid(update - 1.f) * (tanh(sigmoid(reset) * candidate) - old);
 }
 
-// gates (rows): reset, candidate, update, each ``width``. deter (rows, width) moves on by a step,
-// ``kept`` is it again as T.
-template <class T>
-void gate(int rows, const float* gates, size_t gates_width, int width, float* deter, T* kept,
-          size_t kept_width) {
-  for (int n = 0; n < rows; n++) {
-    const float* g = gates + n * gates_width;
-    for (int i = 0; i < width; i += kVec) {
-      float* own = deter + size_t(n) * width + i;
-      const Vec now = gated(load(own), load(g + i), load(g + width + i), load(g + 2 * width + i));
-      store(own, now);
-      put(kept + n * kept_width + i, now);
-    }
-  }
+// gates (rows): reset, candidate, update, each ``width``. deter (rows, width) moves on by a step.
+WM_INLINE void gate(float* deter, const float* gates, int width) {
+  for (int i = 0; i < width; i += kVec)
+    store(deter + i, gated(load(deter + i), load(gates + i), load(gates + width + i),
+                           load(gates + 2 * width + i)));
 }
 
 // The same of gates that are still to be normalised, 3 * width together.
-template <class T>
-void norm_gate(int rows, const float* gates, size_t gates_width, int width, const Scale& p,
-               float* deter, T* kept, size_t kept_width) {
+inline void norm_gate(int rows, const float* gates, size_t gates_width, int width, const Scale& p,
+                      float* deter) {
   const float *scale = p.scale, *shift = p.shift;
   by_fours(rows, [&](int first, auto count) {
     constexpr int R = decltype(count)::value;
@@ -118,9 +114,7 @@ void norm_gate(int rows, const float* gates, size_t gates_width, int width, cons
           part[k] = (load(g + k * width) * factor[n] - less[n]) * load(scale + k * width + i) +
                     load(shift + k * width + i);
         float* own = deter + size_t(first + n) * width + i;
-        const Vec now = gated(load(own), part[0], part[1], part[2]);
-        store(own, now);
-        put(kept + (first + n) * kept_width + i, now);
+        store(own, gated(load(own), part[0], part[1], part[2]));
       }
   });
 }

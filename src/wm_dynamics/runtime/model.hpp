@@ -19,7 +19,7 @@ struct Refused : std::invalid_argument {
 
 constexpr uint32_t kVersion = 1;
 constexpr int kLane = 16;      // widths are multiples of the widest vector of floats
-constexpr int kMostRows = 64;  // futures that a thread takes on at once
+constexpr int kMostRows = 128;  // futures that a thread takes on at once
 
 struct Sizes {
   int32_t core;    // 0 GRU with LayerNorm, 1 block GRU

@@ -45,7 +45,7 @@ class Heads {
   struct Memory {
     explicit Memory(const Heads& h)
         : hidden(size_t(kMostRows) * h.deter_.padded()),
-          reduced(size_t(kMostRows) * h.size_.hidden),
+          reduced(size_t(kMostRows) * (h.size_.hidden + Scalar<P>::kTail)),
           raw(size_t(kMostRows) * h.last_.padded()) {}
     Buffer<float> hidden;
     Buffer<T> reduced;
@@ -63,9 +63,10 @@ class Heads {
       multiply<kFloat>(rows, means, size_.gauss, means_, m.hidden, hidden, true);
     float* x = m.hidden;
     T* reduced = m.reduced;
-    layer_norm<true>(rows, x, hidden, hidden, norm_[0], reduced, hidden);
-    multiply<P>(rows, reduced, hidden, middle_, x, hidden);
-    layer_norm<true>(rows, x, hidden, hidden, norm_[1], x, hidden);
+    const int reduced_width = hidden + Scalar<P>::kTail;
+    layer_norm<true, P>(rows, x, hidden, hidden, norm_[0], reduced, reduced_width);
+    multiply<P>(rows, reduced, reduced_width, middle_, x, hidden);
+    layer_norm<true, kFloat>(rows, x, hidden, hidden, norm_[1], x, hidden);
     multiply<kFloat>(rows, x, hidden, last_, m.raw, raw);
     float* values = m.raw;
     for (int n = 0; n < rows; n++, values += raw) {
@@ -119,6 +120,7 @@ class Rollout final : public Engine {
       ego_.step(rows, m.ego, action);
       token(rows, action, m);
       core_.step(rows, m.input, m.deter, m.core);
+      keep_deter(rows, m);
       follow(job, first, rows, t, m);
       heads_.values(rows, m.input + core_.deter_at(), core_.input_width(), m.classes, m.means,
                     job.heads + row(0) * size_.heads, size_t(job.horizon) * size_.heads, m.heads);
@@ -198,7 +200,7 @@ class Rollout final : public Engine {
     else
       multiply<kFloat>(rows, m.means, size_.gauss, means_, m.x, hidden, true);
     T* input = m.input;
-    layer_norm<true>(rows, m.x, hidden, hidden, norm_, input, width);
+    layer_norm<true, P>(rows, m.x, hidden, hidden, norm_, input, width);
   }
 
   // The stochastic state of step t.

@@ -35,7 +35,7 @@ class CppBackend(ArrayBackend):
         self._engine = Engine(weights, precision, threads)
         self._filter = Filter(weights)
         self.name = f"cpp ({self._engine.description})"
-        check_backend(self, weights, exact=precision == "fp32")
+        check_backend(self, weights, exact=precision == "fp32", int8=precision == "int8")
 
     def initial(self) -> ArrayLatent:
         """See :class:`ArrayBackend`."""
