@@ -1,10 +1,10 @@
 """Run the C++ engine with sanitizers and under valgrind: ``make sanitize``.
 
 Builds the extension anew, in a folder of its own, and runs every variant of the model on every
-instruction set against the specification, then damaged images: first with AddressSanitizer and
-UndefinedBehaviorSanitizer, then, where it is installed, under valgrind, which knows nothing of
-AVX-512 but sees what is read before it was written. Without torch, which either takes minutes to
-load. The first error ends it with exit code 1.
+instruction set against the specification, the tests of a plan's arithmetic, then damaged images:
+first with AddressSanitizer and UndefinedBehaviorSanitizer, then, where it is installed, under
+valgrind, which knows nothing of AVX-512 but sees what is read before it was written. Without torch,
+which either takes minutes to load. The first error ends it with exit code 1.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from damaged_images import random_weights, try_many
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILDER = ROOT / "src" / "wm_dynamics" / "build_runtime.py"
+ARITHMETIC = ROOT / "tests" / "wm_planner" / "test_arithmetic.py"
 SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
 PLAIN = ("-O1", "-g")
 # Python makes thousands of errors of its own: only those with the extension on the stack count.
@@ -123,9 +124,20 @@ def check_variants() -> None:
                 found = Engine(weights, isa=isa, threads=2).imagine(*start, **how)
                 np.testing.assert_allclose(found.deter, wanted.deter, atol=1e-4)
                 np.testing.assert_allclose(found.heads, wanted.heads, atol=1e-3, rtol=1e-3)
+                if config.core == "gru":
+                    Engine(weights, "int8", isa=isa).imagine(*start, **how)
             if "avx512_bf16" in instruction_sets():
                 Engine(weights, "bf16").imagine(*start, **how)
         print("clean:", changes, flush=True)
+
+
+def check_arithmetic() -> None:
+    """What a plan calculates is what the specification says; wrong arguments are refused."""
+    import pytest
+
+    if pytest.main(["-q", "-p", "no:cacheprovider", str(ARITHMETIC)]) != pytest.ExitCode.OK:
+        raise SystemExit(1)
+    print("clean: the arithmetic of a plan", flush=True)
 
 
 def check_damaged(count: int) -> None:
@@ -142,6 +154,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.inside:
         check_variants()
+        check_arithmetic()
         check_damaged(arguments.images)
         return 0
     return with_sanitizers(arguments.images) or with_valgrind(arguments.images)
