@@ -2,9 +2,9 @@
 
     python benchmarks/engine_precision.py --json runs/engine_precision.json
 
-The shipped model drives a validation town in process, planned by the engine in float32. Every so many
-frames the same frame is planned afresh by each runtime with the same seed, and by float32 with
-another seed: the size of what chance alone does.
+The shipped model drives a validation town in process, planned by the engine in float32. Every so
+many frames the same frame is planned afresh by each runtime with the same seed, and by float32
+with another seed: the size of what chance alone does.
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ class LossOptions:
     heads_now: float | None = None
     # ... and on what is imagined (default 12).
     heads_imagined: float | None = None
+    # Weight of the pictures, per-pixel mean summed over colours (default 50).
+    camera_reconstruction: float | None = None
 
 
 @dataclass
