@@ -192,6 +192,14 @@ def replay(bag: Path, *options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
+def surprise_moved(frames: list[dict]) -> float:
+    """Median over frames of how far the second belief's surprise is from the first's, relative."""
+    pairs = np.array([[row[side]["surprise"] for side in ("before", "after")] for row in frames])
+    before, after = pairs[(pairs > 0).all(1)].T
+    assert len(before) >= 8
+    return float(np.median(np.abs(after / before - 1)))
+
+
 def test_another_model_plans_something_else(bag, models, tmp_path):
     found = {}
     for seed in ("0", "1"):
@@ -202,9 +210,10 @@ def test_another_model_plans_something_else(bag, models, tmp_path):
         found[seed] = json.loads(file.read_text())
     same, other = found["0"]["difference"], found["1"]["difference"]
     assert found["0"]["about"]["recorded_plans"] and len(found["0"]["frames"]) == 12
-    # The same belief; the search may take another turn on differences of rounding.
-    assert same["surprise"]["after"] == pytest.approx(same["surprise"]["before"], rel=1e-4)
-    assert other["surprise"]["after"] != pytest.approx(other["surprise"]["before"], rel=1e-2)
+    # The same belief. A bag rounds poses: a mask's edge may fall on the pixel beside it in some
+    # frame, and the search may take another turn.
+    assert surprise_moved(found["0"]["frames"]) < 1e-4
+    assert surprise_moved(found["1"]["frames"]) > 1e-2
     assert same["apart_m"]["3 s"]["median"] < 0.2 * other["apart_m"]["3 s"]["median"]
     assert other["worst"][0]["difference"] >= other["worst"][-1]["difference"]
 
