@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import types
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from wm_dynamics.model import WorldModel
 from wm_dynamics.reference import Futures, head_values, imagine
 from wm_dynamics.reference_latents import make_latent
 from wm_dynamics.weights import Weights, read_weights, weights_of
+from wm_planner.arithmetic_cpp import fastest_arithmetic
 
 SHIPPED = Path(__file__).parents[2] / "models" / "driving-bev"
 CLOSE = 1e-4
@@ -196,6 +199,15 @@ def test_what_it_cannot_run_is_refused():
     tensors = {**model.tensors, "rssm.inp.bias": np.full(32, np.nan, np.float32)}
     with pytest.raises(UserError, match="not finite"):
         Engine(Weights(model.config, tensors))
+
+
+def test_an_engine_of_other_sources_is_refused(monkeypatch):
+    older = types.ModuleType("_wm_runtime")
+    monkeypatch.setitem(sys.modules, "_wm_runtime", older)
+    with pytest.raises(UserError, match="built from other sources.*make setup"):
+        extension()
+    assert instruction_sets() == []
+    assert fastest_arithmetic().name == "numpy"
 
 
 def test_its_peak_can_be_measured():

@@ -18,19 +18,27 @@ from wm_dynamics.runtime_names import Precision
 from wm_dynamics.scales import checked_steps
 from wm_dynamics.weights import Weights
 
+INTERFACE = 2  # of the compiled module
+
 
 def extension() -> ModuleType:
     """The compiled module.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it was built from other sources than these.
     """
     try:
-        return importlib.import_module("_wm_runtime")
+        module = importlib.import_module("_wm_runtime")
     except ImportError as error:
         raise UserError(
             f"the C++ engine was not built ({error}); install g++ and set up again"
         ) from None
+    if (found := getattr(module, "INTERFACE", 1)) != INTERFACE:
+        raise UserError(
+            f"the C++ engine was built from other sources (interface {found}, not {INTERFACE}); "
+            "build it again: make setup, or pip install ."
+        )
+    return module
 
 
 def instruction_sets() -> list[str]:
