@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from wm_planner.gate_config import GateConfig, TimingConfig
@@ -66,6 +68,21 @@ def test_blind_the_brake_is_sent_again_after_a_tenth_of_a_second(drive):
     assert at(drive, 101.0).command is not None
     assert at(drive, 101.0625).command is None
     assert at(drive, 101.125).command is not None
+
+
+def test_blind_the_steering_fades_by_the_time_that_passed(drive):
+    drive.frame(wall_step=0.0)
+    assert drive.propose(steer=0.01, delay=0.0).command.steer > 0.0
+    first, second = at(drive, 101.0).command, at(drive, 101.125).command
+    fade = math.exp(-0.125 / EXACT.manoeuvre.steer_decay_s)
+    assert first.steer > 0.0 and second.steer / first.steer == pytest.approx(fade)
+
+
+def test_a_frame_that_cannot_be_used_is_answered_once(drive):
+    drive.stamp += 100_000_000
+    broken = Odometry(drive.stamp, drive.wall, NAN, 0.0, 0.0, 8.0, 0.0)
+    assert drive.take(broken).command is not None
+    assert drive.take(broken).command is None
 
 
 def test_a_proposal_may_be_half_a_second_ahead(drive):
