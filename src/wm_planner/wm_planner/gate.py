@@ -33,7 +33,7 @@ from wm_planner.gate_limits import limit_command, pedal
 from wm_planner.gate_manoeuvre import brake_command
 from wm_planner.gate_room import RoomWatch
 from wm_planner.gate_rules import Rule
-from wm_planner.gate_state import MANOEUVRE, GateState, Machine, Seen, Verdict
+from wm_planner.gate_state import MANOEUVRE, STOPPING, GateState, Machine, Seen, Verdict
 
 FIRST_STEP_S = 0.1  # assumed between frames before there were two
 BLIND_PERIOD_S = 0.1  # without frames the brake command is repeated at this period
@@ -82,6 +82,7 @@ class Gate:
         self._room.restart()
         self._room_rules: tuple[Rule, ...] = ()
         self._odometry: Odometry | None = None
+        self._own_pedal: float | None = None  # of the manoeuvre, without whoever brakes harder
         if not moving:
             self._command = Command()
         self._command_ns: int | None = None
@@ -169,8 +170,10 @@ class Gate:
         verdict, problem = gate_state.verdict(proposal)
         persistent = self._history.problem
         self._advance(verdict, problem=problem or persistent, uncomfortable=bool(persistent))
-        if self.state is not GateState.NOMINAL or self._frames.is_settled(stamp):
-            return self._brake_unless_settled(stamp, wall_s)
+        if self._frames.is_settled(stamp):
+            return self._decide(wall_s)
+        if self.state is not GateState.NOMINAL:
+            return self._brake(stamp, wall_s, None if persistent else limited.command)
         self._interventions += limited.command != wished
         return self._send(limited.command, stamp, wall_s)
 
@@ -262,14 +265,22 @@ class Gate:
             return self._decide(wall_s)
         return self._brake(stamp_ns, wall_s)
 
-    def _brake(self, stamp_ns: int, wall_s: float) -> GateDecision:
-        """Answer a frame with the manoeuvre's brake, or with the hold of a waiting gate."""
+    def _brake(self, stamp_ns: int, wall_s: float, followed: Command | None = None) -> GateDecision:
+        """Answer a frame with the manoeuvre's brake, or with the hold of a waiting gate.
+
+        While the planner lives, its steering keeps the vehicle in its lane until it stands
+        (``followed``, within limits), and it may brake harder.
+        """
         step_s = self._step_s(stamp_ns) or wall_s - self._command_wall_s
         self._interventions += self.state in MANOEUVRE
-        command = brake_command(
-            self.state, self._command, step_s, self.config.manoeuvre, self._vehicle
-        )
-        return self._send(self._with_room(command), stamp_ns, wall_s)
+        before = self._command
+        if self._own_pedal is not None:
+            before = replace(before, accel=self._own_pedal)
+        command = brake_command(self.state, before, step_s, self.config.manoeuvre, self._vehicle)
+        own_pedal = command.accel
+        if followed is not None and self.state in STOPPING:
+            command = Command(followed.steer, min(command.accel, followed.accel))
+        return self._send(self._with_room(command), stamp_ns, wall_s, own_pedal)
 
     def _with_room(self, command: Command) -> Command:
         """The command, with the braking that the room ahead calls for."""
@@ -285,8 +296,11 @@ class Gate:
             return FIRST_STEP_S
         return (stamp_ns - self._command_ns) * 1e-9
 
-    def _send(self, command: Command, stamp_ns: int, wall_s: float) -> GateDecision:
+    def _send(
+        self, command: Command, stamp_ns: int, wall_s: float, own_pedal: float | None = None
+    ) -> GateDecision:
         self._command, self._command_ns, self._command_wall_s = command, stamp_ns, wall_s
+        self._own_pedal = own_pedal
         self._frames.settle(stamp_ns, wall_s)
         return self._decide(wall_s, command, stamp_ns)
 

@@ -28,7 +28,8 @@ class GateState(IntEnum):
     HOLD = 4
 
 
-MANOEUVRE = frozenset({GateState.COMFORT_STOP, GateState.EMERGENCY_STOP, GateState.HOLD})
+STOPPING = frozenset({GateState.COMFORT_STOP, GateState.EMERGENCY_STOP})
+MANOEUVRE = STOPPING | {GateState.HOLD}
 
 
 class Verdict(Enum):
