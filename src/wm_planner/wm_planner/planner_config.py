@@ -82,10 +82,10 @@ class DoubtConfig(BaseModel):
     enabled: bool = True
     on_after: int = Field(3, ge=1, description="frames above the 99th percentile begin doubt")
     off_after: int = Field(20, ge=1, description="frames below the 95th percentile end it")
-    risk_factor: float = Field(2.0, ge=1, description="on the weights of the risk terms, in doubt")
+    risk_factor: float = Field(1.3, ge=1, description="on the weights of the risk terms, in doubt")
     speed_cap_mps: float = Field(5.0, gt=0, description="in doubt")
     stop_ratio: float = Field(
-        2.0, ge=1, description="novelty above so many times its 99th percentile asks for a stop"
+        4.0, ge=1, description="novelty above so many times its 99th percentile asks for a stop"
     )
     stop_after: int = Field(10, ge=0, description="... after so many frames; 0 is never")
 
