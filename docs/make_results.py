@@ -15,6 +15,7 @@ from typing import Any
 from wm_dynamics.errors import UserError
 from wm_training.comparison import compare
 from wm_training.drivers import DRIVERS
+from wm_training.frame_faults import KNOWN
 from wm_training.intervals import wilson
 from wm_training.report_files import label_of, read_reports
 
@@ -97,11 +98,18 @@ def by_suite(found: Sequence[Report]) -> Iterator[tuple[str, list[Report]]]:
         yield suite, sorted(rows, key=lambda r: _rank(r["summary"]))
 
 
+def _command(suite: str) -> str:
+    """What drove a suite; a fault on every drive is behind the suite's name."""
+    topic = next((f"-{topic}" for (topic, _), _ in KNOWN if f"-{topic}" in suite), "")
+    name, found, fault = suite.partition(topic) if topic else (suite, "", "")
+    return f"wm eval --suite {name}" + f" --fault {found[1:]}{fault}" * bool(found)
+
+
 def tables(found: Sequence[Report], columns: Sequence[str]) -> str:
     """One table per suite, a row per driver."""
     lines = []
     for suite, rows in by_suite(found):
-        lines += [f"**`wm eval --suite {suite}`**", "", *_head(columns)]
+        lines += [f"**`{_command(suite)}`**", "", *_head(columns)]
         lines += [_row(COLUMNS[name](r["summary"]) for name in columns) for r in rows]
         lines.append("")
     return "\n".join(lines)
