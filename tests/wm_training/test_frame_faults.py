@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wm_dynamics.errors import UserError
-from wm_perception.frame import Command, EgoState, SceneFrame
+from wm_perception.frame import Command, EgoState, Objects, SceneFrame
 from wm_training.frame_faults import FrameFaults
 
 FRAMES = [SceneFrame(k * 100_000_000, EgoState(float(k), 2.0, 0.0, 5.0)) for k in range(400)]
@@ -40,6 +40,28 @@ def test_the_position_scatters():
     off -= np.array([[f.ego.x, f.ego.y] for f in FRAMES])
     assert off.std(0) == pytest.approx([1.0, 1.0], rel=0.15)
     assert abs(np.corrcoef(off.T)[0, 1]) < 0.2
+
+
+def test_road_users_scatter_each_for_itself():
+    others = Objects(np.arange(500), np.ones((500, 3)))
+    frame = replace(FRAMES[0], objects=others)
+    faults = FrameFaults("objects.objects.pose.position:noise:2", 0)
+    first, second = (faults.sense(frame).objects.poses for _ in range(2))
+    assert (others.poses == 1.0).all() and (first[:, 2] == 1.0).all()
+    assert (first[:, :2] - 1.0).std(0) == pytest.approx([2.0, 2.0], rel=0.15)
+    assert abs(np.corrcoef(first[:, 0], first[:, 1])[0, 1]) < 0.2
+    assert not np.array_equal(first, second)
+
+
+def test_the_picture_is_bright_or_noisy():
+    grey = np.full((40, 60, 3), 100, np.uint8)
+    frame = replace(FRAMES[0], image=grey)
+    assert (FrameFaults("image:scale:0.5", 0).sense(frame).image == 50).all()
+    assert (FrameFaults("image:scale:9", 0).sense(frame).image == 255).all()
+    noisy = FrameFaults("image:noise:20", 0).sense(frame).image
+    assert noisy.dtype == np.uint8 and (grey == 100).all()
+    assert (noisy.mean(), noisy.std()) == pytest.approx((100.0, 20.0), rel=0.05)
+    assert seen("image:noise:20") == FRAMES  # nobody looks at a picture
 
 
 def test_frames_are_lost():

@@ -17,12 +17,16 @@ from wm_perception.frame import Command, SceneFrame
 from wm_sim.faults_spec import Fault, parse_faults
 
 SPEED, POSITION = ("speedometer", ""), ("odometry", "pose.pose.position")
+OTHERS, PICTURE = ("objects", "objects.pose.position"), ("image", "")
 FRAME, CONTROL = ("odometry", ""), ("vehicle_control_cmd", "")
 # (topic, field) and kind -> meaning.
 KNOWN = {
     (SPEED, "scale"): "the speed is off by a factor",
     (SPEED, "noise"): "the speed has Gaussian noise, m/s",
     (POSITION, "noise"): "the position has Gaussian noise in both directions, m",
+    (OTHERS, "noise"): "each road user's position has Gaussian noise in both directions, m",
+    (PICTURE, "scale"): "the front picture is brighter or darker by a factor",
+    (PICTURE, "noise"): "the front picture has Gaussian noise, grey levels",
     (FRAME, "drop"): "frames are lost: the driver's last command is held",
     (CONTROL, "delay"): "commands act that many frames late",
 }
@@ -112,6 +116,12 @@ class FrameFaults:
 
 
 def _changed(frame: SceneFrame, fault: Fault, rng: np.random.Generator) -> SceneFrame:
+    if fault.topic == "image":
+        return _changed_picture(frame, fault, rng)
+    if fault.topic == "objects":
+        poses = frame.objects.poses.copy()
+        poses[:, :2] += rng.normal(0.0, fault.value, (len(poses), 2))
+        return replace(frame, objects=replace(frame.objects, poses=poses))
     ego = frame.ego
     if fault.field:
         dx, dy = rng.normal(0.0, fault.value, 2)
@@ -120,3 +130,15 @@ def _changed(frame: SceneFrame, fault: Fault, rng: np.random.Generator) -> Scene
         return replace(frame, ego=replace(ego, speed_mps=ego.speed_mps * fault.value))
     noise = float(rng.normal(0.0, fault.value))
     return replace(frame, ego=replace(ego, speed_mps=ego.speed_mps + noise))
+
+
+def _changed_picture(frame: SceneFrame, fault: Fault, rng: np.random.Generator) -> SceneFrame:
+    """A driver that looks at no picture gets none, and has no such fault."""
+    if frame.image is None:
+        return frame
+    picture = frame.image.astype(np.float32)
+    if fault.kind == "scale":
+        picture *= np.float32(fault.value)
+    else:
+        picture += fault.value * rng.standard_normal(picture.shape, np.float32)
+    return replace(frame, image=np.clip(np.rint(picture), 0, 255).astype(np.uint8))
