@@ -133,8 +133,9 @@ def test_all_terms_together_are_the_same(cpp, dtype, reference):
 
 
 CHANGES = [
-    {"max_lateral_acceleration": 0.5}, {"comfortable_deceleration": 1.0}, {"leader_margin_m": 9.0},
-    {"leader_headway_s": 3.0}, {"stop_margin_m": 0.0}, {"weights": CostWeights(value=1.0)},
+    {"lane_slack_m": 0.1}, {"max_lateral_acceleration": 0.5}, {"comfortable_deceleration": 1.0},
+    {"leader_margin_m": 9.0}, {"leader_headway_s": 3.0}, {"stop_margin_m": 0.0},
+    {"weights": CostWeights(value=1.0)},
     {"weights": CostWeights(**dict.fromkeys(CostWeights.model_fields, 0.0))},
 ]  # fmt: skip
 

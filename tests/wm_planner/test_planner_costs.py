@@ -83,6 +83,14 @@ def test_who_stands_pays_nothing(name):
     assert costs.TERMS[name](standing, CONFIG)[1].sum() == 0.0
 
 
+def test_out_of_the_lane_every_metre_costs_more():
+    def cost(metres):
+        return costs.TERMS["lateral"](future(lateral=metres), CONFIG)[1, 0]
+
+    assert cost(0.6) == pytest.approx(0.36)
+    assert cost(1.6) == cost(-1.6) == pytest.approx(2.56 + 5.0)
+
+
 def test_one_bad_step_costs_no_more_than_the_cap():
     bad = future(stop_presence=1.0, stop_distance=-1e6)
     assert costs.TERMS["stop_line"](bad, CONFIG).max() == 150.0

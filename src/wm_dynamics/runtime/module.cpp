@@ -185,7 +185,7 @@ double peak(const std::string& isa, const std::string& precision) {
 NB_MODULE(_wm_runtime, m) {
   m.doc() = "Imagined rollouts in C++; used through wm_dynamics.engine.";
   m.attr("IMAGE_VERSION") = wm::kVersion;
-  m.attr("INTERFACE") = 2;  // rises with every change of what is below; see engine.py
+  m.attr("INTERFACE") = 3;  // rises with every change of what is below; see engine.py
   m.def("instruction_sets", &available, "Those of this processor, best first.");
   m.def("peak", &peak, "isa"_a, "precision"_a, "GFLOP/s of one thread, multiplying in registers.");
   nb::class_<PyEngine>(m, "Engine")

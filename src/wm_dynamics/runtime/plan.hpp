@@ -48,7 +48,7 @@ struct View {
 
 struct Wishes {
   double before[2];  // the command in force
-  double wanted_mps, max_lateral_acceleration, comfortable_deceleration;
+  double wanted_mps, lane_slack_m, max_lateral_acceleration, comfortable_deceleration;
   double leader_margin_m, leader_headway_s, stop_margin_m;
 };
 

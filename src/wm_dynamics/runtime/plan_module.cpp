@@ -92,9 +92,9 @@ View view_of(const Numbers& array, std::vector<size_t> shape, const char* name) 
 nb::tuple score_of(Numbers path, Numbers speed, Numbers actions, nb::dict heads,
                    Numbers disagreement, Doubles reference, Doubles trust, double dt,
                    nb::dict weights, const std::vector<double>& before, double wanted_mps,
-                   double max_lateral_acceleration, double comfortable_deceleration,
-                   double leader_margin_m, double leader_headway_s, double stop_margin_m,
-                   Doubles more) {
+                   double lane_slack_m, double max_lateral_acceleration,
+                   double comfortable_deceleration, double leader_margin_m,
+                   double leader_headway_s, double stop_margin_m, Doubles more) {
   if (speed.ndim() != 2 || reference.ndim() != 2 || more.ndim() != 2)
     throw Refused("speed, reference and more have shapes " + shape_of(speed) + ", " +
                   shape_of(reference) + " and " + shape_of(more));
@@ -118,7 +118,7 @@ nb::tuple score_of(Numbers path, Numbers speed, Numbers actions, nb::dict heads,
   job.disagreement = view_of(disagreement, {count}, "disagreement");
   job.reference = reference.data();
   job.trust = trust.data();
-  job.wishes = {{before[0], before[1]}, wanted_mps, max_lateral_acceleration,
+  job.wishes = {{before[0], before[1]}, wanted_mps, lane_slack_m, max_lateral_acceleration,
                 comfortable_deceleration, leader_margin_m, leader_headway_s, stop_margin_m};
   unsigned needed = 0;
   for (auto [name, weight] : weights) {
@@ -203,8 +203,9 @@ void bind(nb::module_& m) {
         "waves"_a, "steps_of"_a, "others"_a);
   m.def("plan_score", &score_of, nb::kw_only(), "path"_a, "speed"_a, "actions"_a, "heads"_a,
         "disagreement"_a, "reference"_a, "trust"_a, "dt"_a, "weights"_a, "before"_a,
-        "wanted_mps"_a, "max_lateral_acceleration"_a, "comfortable_deceleration"_a,
-        "leader_margin_m"_a, "leader_headway_s"_a, "stop_margin_m"_a, "more"_a);
+        "wanted_mps"_a, "lane_slack_m"_a, "max_lateral_acceleration"_a,
+        "comfortable_deceleration"_a, "leader_margin_m"_a, "leader_headway_s"_a,
+        "stop_margin_m"_a, "more"_a);
   m.def("plan_narrow", &narrow_of, "knots"_a, "cost"_a, "elites"_a, "mean"_a, "std"_a, "momentum"_a,
         "min_std"_a);
   m.def("plan_average", &average_of, "knots"_a, "cost"_a, "elites"_a, "share"_a);

@@ -12,7 +12,7 @@ const char* const kHeadNames[kHeads] = {
 namespace {
 
 constexpr double kStandstillMps = 0.1, kCreepMps = 0.5, kLateralCap = 25.0, kHingeCap = 150.0;
-constexpr double kSteerShare = 3.0, kAccelShare = 0.25;
+constexpr double kLaneShare = 5.0, kSteerShare = 3.0, kAccelShare = 0.25;
 
 double square(double x) { return x * x; }
 // What is not a number stays so, as in numpy.
@@ -35,8 +35,11 @@ double hinge(double speed, double gap, double present, double ahead, double marg
   return least(square(shortfall), kHingeCap) * present * moving(speed);
 }
 
-double lateral(const Future& f, const Wishes&) {
-  return mean(f, [&](int t) { return least(square(f.lateral[t]), kLateralCap); });
+double lateral(const Future& f, const Wishes& w) {
+  return mean(f, [&](int t) {
+    const double off = std::fabs(f.lateral[t]), over = most(off - w.lane_slack_m, 0.0);
+    return least(square(off) + kLaneShare * square(over), kLateralCap);
+  });
 }
 
 double heading(const Future& f, const Wishes&) {

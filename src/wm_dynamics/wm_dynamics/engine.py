@@ -18,7 +18,7 @@ from wm_dynamics.runtime_names import Precision
 from wm_dynamics.scales import checked_steps
 from wm_dynamics.weights import Weights
 
-INTERFACE = 2  # of the compiled module
+INTERFACE = 3  # of the compiled module
 
 
 def extension() -> ModuleType:

@@ -18,8 +18,8 @@ from wm_planner.philox import Draw
 from wm_planner.planner_config import PlannerConfig
 from wm_planner.splines import Spline
 
-LIMITS = ("max_lateral_acceleration", "comfortable_deceleration", "leader_margin_m",
-          "leader_headway_s", "stop_margin_m")  # fmt: skip
+LIMITS = ("lane_slack_m", "max_lateral_acceleration", "comfortable_deceleration",
+          "leader_margin_m", "leader_headway_s", "stop_margin_m")  # fmt: skip
 
 
 def fastest_arithmetic() -> Arithmetic:

@@ -131,6 +131,9 @@ class PlannerConfig(BaseModel):
     )
     frame_dt: float = Field(0.1, gt=0, description="s between frames; the plan is shifted by it")
     cruise_mps: float = Field(8.3, gt=0)
+    lane_slack_m: float = Field(
+        0.6, ge=0, description="m off the route; from there on the body comes near the lane's edge"
+    )
     max_lateral_acceleration: float = Field(2.2, gt=0, description="m/s^2, comfort")
     comfortable_deceleration: float = Field(2.5, gt=0, description="m/s^2, for braking distances")
     leader_margin_m: float = Field(4.0, ge=0)
