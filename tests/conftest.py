@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,9 @@ from wm_perception.ros_environment import DEFAULTS
 
 os.environ.update({**DEFAULTS, **os.environ})
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+# A shell's `make test &` ignores Ctrl-C for all that it starts, the tests' children too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Above 101, DDS ports run into those that Linux gives to outgoing connections.
 DOMAIN_IDS = range(1, 102)
