@@ -58,7 +58,7 @@ FILES = (
     "gate_path",
     "gate_room",
 )
-FILES = (*FILES, "gate_limits", "gate_rss", "gate_config")
+FILES = (*FILES, "gate_state", "gate_limits", "gate_rss", "gate_config")
 FIRST = {
     "gate": ("gate", "gate_edges", "gate_requests", "gate_rules"),
     "gate_config": ("gate_config",),
@@ -67,7 +67,7 @@ FIRST = {
     "gate_path": ("gate_path",),
     "gate_room": ("gate_room",),
     "gate_rss": ("gate_rss",),
-    "gate_state": ("gate", "gate_requests"),
+    "gate_state": ("gate_state", "gate", "gate_requests"),
 }
 CPU_S, MEMORY_BYTES = 60, 4 * 2**30  # a mutant may loop for ever, or fill the memory
 

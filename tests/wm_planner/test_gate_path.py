@@ -9,7 +9,7 @@ import pytest
 
 from wm_perception.frame import Objects
 from wm_perception.route import Route
-from wm_planner.gate_path import EgoPath, driven_arc, neighbours
+from wm_planner.gate_path import EgoPath, driven_arc, in_the_bend, neighbours
 
 SIZE = (4.5, 1.85)
 
@@ -43,6 +43,8 @@ def test_the_driven_arc_is_straight_at_walking_pace_and_never_winds_up():
     assert driven_arc(np.zeros(3), -10.0, 1.0)[20, 1] < -4.0  # backwards it turns the other way
     spin = driven_arc(np.zeros(3), 1.1, 50.0)
     assert np.isfinite(spin).all() and (spin[11:, 1] > 0.0).all()
+    half_circle = 2.0 / math.pi * np.abs(np.arange(-10.0, 70.0))  # the chord of one of that length
+    assert spin == pytest.approx(np.stack([np.zeros(80), half_circle], 1), abs=1e-9)
 
 
 def test_on_the_route_its_curve_is_the_path():
@@ -133,3 +135,21 @@ def test_neighbours_around_a_bend_keep_their_lane():
     assert found.side_m == pytest.approx([1.65], abs=0.1)
     assert found.along_mps == pytest.approx([-8.0], abs=0.01)
     assert found.towards_mps == pytest.approx([0.0], abs=0.3)
+
+
+def test_a_little_to_the_left_is_left():
+    found = neighbours(
+        driven_arc(np.zeros(3), 0.0, 0.0),
+        np.zeros(3),
+        10.0,
+        SIZE,
+        cars((20.0, 0.5, 0.0, 0.0, -1.0), (20.0, -0.5, 0.0, 0.0, -1.0)),
+    )
+    assert found.towards_mps == pytest.approx([1.0, -1.0])
+
+
+def test_who_touches_the_ego_from_outside_is_in_the_bend_and_who_is_inside_is_not():
+    others = cars(*((x, y, 0.0, 0.0, 0.0) for x, y in ((2.4, 0), (-2.4, 0), (0, 1), (2.1, 0.8))))
+    pose = np.zeros(3)
+    around = neighbours(driven_arc(pose, 0.0, 0.0), pose, 10.0, SIZE, others)
+    assert in_the_bend(around, pose, SIZE, others).tolist() == [True, True, True, False]

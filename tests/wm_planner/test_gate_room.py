@@ -13,6 +13,7 @@ from wm_planner.gate_events import Odometry, RoadUsers, RouteKnown
 from wm_planner.gate_room import Room, RoomWatch
 from wm_planner.gate_rss import (
     lateral_distance,
+    needed_braking,
     opposite_direction_distance,
     same_direction_distance,
 )
@@ -100,6 +101,29 @@ def test_nobody_near_leaves_the_rules_out():
     assert set(judged(10.0, (80.0, 0.0, 0.0, 0.0, 0.0))) == {"objects_age", "braking"}
 
 
+def test_only_those_in_the_way_are_reported():
+    def rule(name: str, speed: float, *rows: tuple[float, ...]):
+        return judged(speed, *rows)[name]
+
+    passing = (10.0, 3.5, math.pi, -8.0, 0.0)
+    assert rule("rss_opposite_direction", 8.0, passing).value == INF
+    leader = (20.0, 0.0, 0.0, 6.0, 0.0)
+    assert rule("rss_same_direction", 8.0, passing, leader).value == pytest.approx(15.5)
+    # Enough room across, or along, so that the other axis does not matter.
+    assert rule("rss_same_direction", 10.0, (10.0, 2.75, 0.0, 2.0, 0.0)).value == INF
+    hurries_away = rule("rss_lateral", 2.0, (5.0, 0.0, 0.0, 20.0, 0.0))
+    assert (hurries_away.value, hurries_away.limit) == (INF, 0.0)
+    assert rule("rss_lateral", 10.0, (-5.0, 0.0, 0.0, 20.0, 0.0)).value == INF
+    half_ahead = rule("rss_same_direction", 10.0, (0.5, 2.3, 0.0, 10.0, 0.0))
+    assert half_ahead.value == 0.0
+    needed = float(same_direction_distance(10.0, 10.0, RSS.response_s, RSS))
+    assert half_ahead.limit == pytest.approx(needed)
+
+
+def test_one_who_comes_slowly_comes_against_us():
+    assert judged(5.0, (9.0, 0.0, 0.0, -1.0, 0.0))["rss_opposite_direction"].value < INF
+
+
 # ---------------------------------------------------------------------- last resort
 
 
@@ -140,20 +164,29 @@ def test_one_beside_is_not_braked_for_and_one_at_the_bumper_is():
     assert judged(8.0, (2.2, 0.0, 0.0, 0.0, 0.0))["braking"] == 0.0  # inside us: a wrong box
 
 
-def turning(speed: float, x: float, y: float) -> Room:
-    """The room of an ego that begins a right turn of 6 m radius beside a walker at (x, y)."""
+def turning(
+    speed: float, x: float, y: float, origin: tuple[float, float] = (0.0, 0.0), yaw: float = 0.0
+) -> Room:
+    """The room of an ego that begins a right turn of 6 m radius beside a walker at (x, y).
+
+    It is at the origin of these coordinates, which lies at ``origin`` on the map, turned by yaw.
+    """
     watch = RoomWatch(GateConfig())
+    turn = np.array([[math.cos(yaw), math.sin(yaw)], [-math.sin(yaw), math.cos(yaw)]])
     arc = np.linspace(0.0, 0.5 * math.pi, 20)
     bend = np.stack([6.0 * np.sin(arc), 6.0 * np.cos(arc) - 6.0], -1)
     straight = np.stack([np.arange(-20.0, 0.0), np.zeros(20)], -1)
-    watch.know(
-        RouteKnown(np.vstack([straight, bend[:-1], bend[-1] - [[0.0, 0.0], [0.0, 30.0]]]), 1.0)
-    )
+    route = np.vstack([straight, bend[:-1], bend[-1] - [[0.0, 0.0], [0.0, 30.0]]])
+    watch.know(RouteKnown(route @ turn + origin, 1.0))
+    place = np.array([x, y]) @ turn + origin
     walker = Objects(
-        np.array([0]), np.array([[x, y, 1.5]]), np.array([[0.1, 1.0]]), np.array([[0.5, 0.5]])
+        np.array([0]),
+        np.array([[*place, 1.5 + yaw]]),
+        np.array([[0.1, 1.0]]) @ turn,
+        np.array([[0.5, 0.5]]),
     )
     watch.see(RoadUsers(10**9, walker, 1.0))
-    return watch.judge(odometry(speed=speed), speed)
+    return watch.judge(odometry(*origin, yaw, speed), speed)
 
 
 def test_it_does_not_turn_into_one_inside_the_bend():
@@ -166,6 +199,27 @@ def test_it_does_not_turn_into_one_inside_the_bend():
     wrong_box = turning(3.0, 1.6, -0.5)
     for room in (outside, passed, wrong_box):
         assert room.braking_mps2 == 0.0 and not room.rules[-1].tripped
+
+
+@pytest.mark.parametrize("yaw", [0.0, 0.9, 2.5, -2.0])
+def test_where_the_map_has_its_origin_does_not_matter(yaw):
+    for speed, x, y in ((3.0, 1.6, -1.4), (3.0, 1.6, 1.4), (3.0, 1.6, -0.5), (6.0, 6.0, -2.5)):
+        here, there = turning(speed, x, y), turning(speed, x, y, (300.0, -80.0), yaw)
+        assert there.braking_mps2 == pytest.approx(here.braking_mps2)
+        for one, other in zip(here.rules, there.rules, strict=True):
+            assert other.tripped is one.tripped
+            numbers = (one.value, one.limit)
+            assert (other.value, other.limit) == pytest.approx(numbers, abs=1e-6)
+
+
+def test_almost_touching_and_almost_beside_is_braked_for():
+    assert judged(8.0, (5.0, 1.9, 0.0, 0.0, 0.0))["braking"] > 6.0
+
+
+def test_the_braking_is_what_the_distance_to_one_who_stands_calls_for():
+    rss = GateConfig().last_resort
+    needed = float(needed_braking(8.0, 0.0, 12.0 - 4.5 - rss.standoff_m, rss))
+    assert judged(8.0, (12.0, 0.0, 0.0, 0.0, 0.0))["braking"] == pytest.approx(needed)
 
 
 def test_one_of_many_is_enough_and_the_worst_counts():

@@ -53,6 +53,37 @@ def test_road_users_scatter_each_for_itself():
     assert not np.array_equal(first, second)
 
 
+def moving(count=20):
+    """One road user that moves a metre a frame, and one that stands."""
+    for k, frame in enumerate(FRAMES[:count]):
+        yield replace(frame, objects=Objects(np.arange(2), np.array([[k, 0, 0], [9.0, 9, 0]])))
+
+
+def test_road_users_stay_where_they_were_last_seen():
+    faults = FrameFaults("objects:freeze@0.5+0.3,objects:freeze@1.2+0.2", 0)
+    places = [faults.sense(frame).objects.poses[0, 0] for frame in moving()]
+    assert places == [0, 1, 2, 3, 4, 4, 4, 4, 8, 9, 10, 11, 11, 11, 14, 15, 16, 17, 18, 19]
+    from_the_start = FrameFaults("objects:freeze", 0)
+    assert {from_the_start.sense(frame).objects.poses[0, 0] for frame in moving()} == {0.0}
+    lost = FrameFaults("odometry:drop:2,objects:freeze@0.3", 0)
+    kept = [frame and frame.objects.poses[0, 0] for frame in map(lost.sense, moving(6))]
+    assert kept == [0, None, 2, None, 2, None]
+
+
+def test_some_road_users_are_not_seen():
+    others = Objects(np.arange(5), np.zeros((5, 3)))
+    frame = replace(FRAMES[0], objects=others)
+
+    def left(text, frame=frame):
+        return FrameFaults(text, 0).sense(frame).objects.ids.tolist()
+
+    assert left("objects.objects:wrong_size:0.5") == [0, 1]
+    assert left("objects.objects:wrong_size:0.99") == [0, 1, 2, 3]
+    assert (
+        left("objects.objects:wrong_size:0") == left("objects.objects:wrong_size", FRAMES[0]) == []
+    )
+
+
 def test_the_picture_is_bright_or_noisy():
     grey = np.full((40, 60, 3), 100, np.uint8)
     frame = replace(FRAMES[0], image=grey)
@@ -102,3 +133,8 @@ def test_the_same_seed_gives_the_same_faults():
 def test_what_frames_cannot_have_is_refused(text):
     with pytest.raises(UserError, match=rf"{text}: in process .*wm drive --fault {text}"):
         FrameFaults(text, 0)
+
+
+def test_a_frame_has_one_stamp():
+    with pytest.raises(UserError, match="objects:freeze:1: .* one stamp"):
+        FrameFaults("objects:freeze:1", 0)

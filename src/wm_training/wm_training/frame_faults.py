@@ -13,11 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from wm_dynamics.errors import UserError
-from wm_perception.frame import Command, SceneFrame
+from wm_perception.frame import Command, Objects, SceneFrame
 from wm_sim.faults_spec import Fault, parse_faults
 
 SPEED, POSITION = ("speedometer", ""), ("odometry", "pose.pose.position")
 OTHERS, PICTURE = ("objects", "objects.pose.position"), ("image", "")
+OBJECTS, LIST = ("objects", ""), ("objects", "objects")
 FRAME, CONTROL = ("odometry", ""), ("vehicle_control_cmd", "")
 # (topic, field) and kind -> meaning.
 KNOWN = {
@@ -25,6 +26,8 @@ KNOWN = {
     (SPEED, "noise"): "the speed has Gaussian noise, m/s",
     (POSITION, "noise"): "the position has Gaussian noise in both directions, m",
     (OTHERS, "noise"): "each road user's position has Gaussian noise in both directions, m",
+    (OBJECTS, "freeze"): "road users stay where they were last seen, with their velocities",
+    (LIST, "wrong_size"): "only that share of the road users is seen",
     (PICTURE, "scale"): "the front picture is brighter or darker by a factor",
     (PICTURE, "noise"): "the front picture has Gaussian noise, grey levels",
     (FRAME, "drop"): "frames are lost: the driver's last command is held",
@@ -46,6 +49,8 @@ def frame_faults(text: str) -> tuple[Fault, ...]:
                 f"{fault.text}: in process there are only {known}; "
                 f"`wm drive --fault {fault.text}` injects it over ROS"
             )
+        if fault.kind == "freeze" and fault.value:
+            raise UserError(f"{fault.text}: in process a whole frame has one stamp, a new one")
     return faults
 
 
@@ -67,6 +72,7 @@ class FrameFaults:
             for number, fault in enumerate(self._faults)
         ]
         self._dropped = [0] * len(self._faults)
+        self._before: list[Objects | None] = [None] * len(self._faults)
         delays = [f for f in self._faults if f.kind == "delay"]
         self._delay = delays[-1] if delays else None
         self._given: deque[tuple[int, Command]] = deque()
@@ -82,11 +88,14 @@ class FrameFaults:
         self._now_s = (frame.stamp_ns - self._first_ns) * 1e-9
         seen: SceneFrame | None = frame
         for number, fault in enumerate(self._faults):
-            if fault.kind == "delay" or not self._due(fault, number):
+            if fault.kind == "delay":
                 continue
-            if fault.kind == "drop":
+            due = self._due(fault, number)
+            if seen is not None and fault.kind == "freeze":
+                seen = self._frozen(seen, due, number)
+            elif due and fault.kind == "drop":
                 seen = None if self._drops(fault, number) else seen
-            elif seen is not None:
+            elif due and seen is not None:
                 seen = _changed(seen, fault, self._rngs[number])
         return seen
 
@@ -114,10 +123,20 @@ class FrameFaults:
         self._dropped[number] += 1
         return self._dropped[number] % int(fault.value) == 0
 
+    def _frozen(self, frame: SceneFrame, due: bool, number: int) -> SceneFrame:
+        """The frame with the road users of the last one before the fault."""
+        before = self._before[number]
+        if not due or before is None:
+            self._before[number] = before = frame.objects
+        return replace(frame, objects=before) if due else frame
+
 
 def _changed(frame: SceneFrame, fault: Fault, rng: np.random.Generator) -> SceneFrame:
     if fault.topic == "image":
         return _changed_picture(frame, fault, rng)
+    if fault.kind == "wrong_size":
+        kept = min(int(len(frame.objects) * fault.value), max(0, len(frame.objects) - 1))
+        return replace(frame, objects=frame.objects[:kept])
     if fault.topic == "objects":
         poses = frame.objects.poses.copy()
         poses[:, :2] += rng.normal(0.0, fault.value, (len(poses), 2))
