@@ -47,7 +47,8 @@ class Fallback:
         if self._plan is None:
             return None, ""
         actions = moved_on(self._plan.actions, self._shift)
-        command = Command(float(actions[0, 0]), float(actions[0, 1]))
+        steer, accel = actions[self._plan.acts_at].tolist()
+        command = Command(steer, accel)
         self._plan = replace(self._plan, actions=actions, command=command)
         if self.failures <= ALLOWED:
             return self._plan, ""

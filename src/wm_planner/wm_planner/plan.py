@@ -23,7 +23,7 @@ class Plan:
 
     Attributes:
         command: what to do now.
-        actions: (H, 2) the chosen sequence.
+        actions: (H, 2) the chosen sequence; with an input delay, first what is under way.
         path: (H, 3) imagined poses of the chosen row, ego frame.
         candidates: (N, H, 2) imagined positions, ego frame.
         speeds: (N, H) m/s.
@@ -41,6 +41,7 @@ class Plan:
         collision_probability: of the chosen sequence while moving, by the worst member.
         trusted_steps: how many of the H steps counted, in sum.
         speed_cap_mps: not to be exceeded because of doubt; infinite without.
+        acts_at: the step in which the command acts: 0 without an input delay.
         doubt: state of the planner's doubt.
     """
 
@@ -62,6 +63,7 @@ class Plan:
     collision_probability: float = 0.0
     trusted_steps: float = 0.0
     speed_cap_mps: float = float("inf")
+    acts_at: int = 0
     doubt: DoubtState = field(default_factory=DoubtState)
 
     @property

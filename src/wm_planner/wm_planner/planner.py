@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wm_dynamics.errors import UserError
+from wm_perception.frame import Command
 from wm_planner import risk
 from wm_planner.arithmetic import Arithmetic
 from wm_planner.arithmetic_cpp import fastest_arithmetic
@@ -30,13 +31,16 @@ from wm_planner.plan import Plan, broken_plan, plan_of_candidate, plan_of_finali
 from wm_planner.planner_config import PlannerConfig
 from wm_planner.proposals import LAST_RESORTS, MANOEUVRES, with_accel
 from wm_planner.splines import Spline
+from wm_planner.under_way import UnderWay
 
 if TYPE_CHECKING:  # an actor needs torch
     from wm_planner.actor import Actor
 
 OPTIMISERS: dict[str, type[Optimiser]] = {"icem": Icem, "mppi": Mppi}
 # What the search is built around; all else may change from one frame to the next.
-FIXED = ("optimiser", "horizon", "knots", "backend", "precision", "frame_dt", "seed")
+FIXED = (
+    "optimiser", "horizon", "knots", "backend", "precision", "frame_dt", "input_delay_s", "seed",
+)  # fmt: skip
 
 
 class Planner:
@@ -73,7 +77,9 @@ class Planner:
         arithmetic = arithmetic or fastest_arithmetic()
         self._judge = Judge(imaginer, actor, unit, arithmetic)
         self._check(c)
-        spline = Spline.make(c.horizon, c.knots or c.horizon, c.frame_dt / imaginer.dt)
+        frame_steps = c.frame_dt / imaginer.dt
+        spline = Spline.make(c.horizon, c.knots or c.horizon, frame_steps)
+        self._under_way = UnderWay(round(c.input_delay_s / c.frame_dt), c.horizon, frame_steps)
         self._optimiser = OPTIMISERS[c.optimiser](c, spline, arithmetic)
         self._doubt = Doubt(c.doubt, usual)
         self.reset()
@@ -83,6 +89,7 @@ class Planner:
         seed = self.config.seed if seed is None else seed
         self._optimiser.reset(seed)
         self._doubt.reset()
+        self._under_way.reset()
         self._disagreement: float | None = None
         self._settling_s = 0.0
 
@@ -121,12 +128,14 @@ class Planner:
         start = self._clock()
         doubt = self._doubt.update(novelty, self._disagreement, degraded)
         task = Task(latent, ego_state, np.asarray(reference, float), arrived, doubt)
+        self._under_way.begin(task.ego_state[2:4])
         batch, iterations = self._search(task, start)
         searched = self._clock()
         plan = self._settle(task, batch) if batch.scored.usable else None
         if plan is None:
             self._optimiser.forget()  # or what is not finite would live on in the warm start
             plan = broken_plan(batch)
+            self._under_way.give_again()
         self._disagreement = float(plan.disagreement[plan.chosen]) if plan.finite else None
         now = self._clock()
         self._settling_s = now - searched
@@ -148,7 +157,7 @@ class Planner:
         longest, before = 0.0, start
         for done in range(1, c.iterations + 1):
             knots, actions = optimiser.ask(self._proposals(task, first=done == 1))
-            tried = self._judge.sampled(task, actions, c)
+            tried = self._judge.sampled(task, self._under_way.then(actions), c)
             if done == 1 or tried.scored.usable:
                 batch = tried
             if not tried.scored.usable:
@@ -184,11 +193,12 @@ class Planner:
         finalists = optimiser.finalists(c.risk.finalists)
         if not c.risk.asks_members:
             optimiser.commit(finalists[0])
-            best = int(batch.scored.total.argmin())
-            return plan_of_candidate(batch, best, optimiser.spline.steps(finalists[0]))
+            best, wanted = int(batch.scored.total.argmin()), optimiser.spline.steps(finalists[0])
+            plan = plan_of_candidate(batch, best, self._under_way.then(wanted))
+            return self._commanding(plan, wanted)
         knots = np.concatenate([finalists, with_accel(optimiser.mean, LAST_RESORTS)])
         actions = optimiser.spline.steps(knots)
-        judged = self._judge.by_members(task, actions, batch.trust, c)
+        judged = self._judge.by_members(task, self._under_way.then(actions), batch.trust, c)
         shape = (self._judge.members, len(knots))
         cost = judged.scored.total.reshape(shape)
         if not np.isfinite(cost).all(0).any():
@@ -199,4 +209,10 @@ class Planner:
         )
         choice = risk.choose(cost, collision, c.risk)
         optimiser.commit(knots[choice.row])
-        return plan_of_finalist(batch, judged, choice, shape)
+        plan = plan_of_finalist(batch, judged, choice, shape)
+        return self._commanding(plan, actions[choice.row])
+
+    def _commanding(self, plan: Plan, wanted: np.ndarray) -> Plan:
+        """A plan with the command that brings about its sequence, wanted as (H, 2)."""
+        steer, accel = self._under_way.give(wanted).tolist()
+        return replace(plan, command=Command(steer, accel), acts_at=self._under_way.step)

@@ -130,6 +130,12 @@ class PlannerConfig(BaseModel):
         "fp32", description="of the large products; others are faster, not better: docs/runtime.md"
     )
     frame_dt: float = Field(0.1, gt=0, description="s between frames; the plan is shifted by it")
+    input_delay_s: float = Field(
+        0.0,
+        ge=0,
+        description="from a command to its effect, beyond the next frame; what is under way is "
+        "planned around",
+    )
     cruise_mps: float = Field(8.3, gt=0)
     lane_slack_m: float = Field(
         0.6, ge=0, description="m off the route; from there on the body comes near the lane's edge"
