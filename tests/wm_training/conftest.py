@@ -1,10 +1,12 @@
 """Two worlds to test with: synthetic episodes to train on, and a straight road to drive on.
 
-In the synthetic episodes, what the labels say is visible in the inputs.
+In the synthetic episodes, what the labels say is visible in the inputs. And lets tests import
+``drive_recorder.py`` beside them.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,8 @@ from wm_perception.frame import EgoState, LightBox, LightState, Objects, SceneFr
 from wm_perception.route import Route
 from wm_perception.scene import Scene
 from wm_training.store import StoreWriter
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="module")
