@@ -50,18 +50,24 @@ def test_a_planner_that_is_killed_is_braked_for_and_replaced(graph, matrix):
         row.recovery = f"the manager activates the restarted node; {row.recovery}"
 
 
+def the_vehicle_brakes(graph, row):
+    """Its own watchdog notices that no commands come any more."""
+    heard = graph.watch.last("vehicle_control_cmd")
+    braked = graph.watch.first(
+        "vehicle_status", lambda m: m.control.brake == 1.0, 0, heard.stamp_ns
+    )
+    last = graph.watch.last("vehicle_control_cmd")  # one more may have been on its way
+    # The status of a frame echoes the command that led to it.
+    row.detected((braked.stamp_ns - last.stamp_ns) * 1e-9 - FRAME_S, "vehicle_status")
+    row.reaction = "the vehicle's own watchdog: full brake"
+
+
 def test_a_gate_that_is_killed_leaves_the_braking_to_the_vehicle(graph, matrix):
     graph.cruise()
     with matrix.row(GONE, "gate SIGKILL", WATCHDOG_S) as row:
         graph.kill("gate")
         graph.launcher.processes["gate"].wait(5.0)
-        last = graph.watch.last("vehicle_control_cmd")
-        braked = graph.watch.first(
-            "vehicle_status", lambda m: m.control.brake == 1.0, 0, last.stamp_ns
-        )
-        # The status of a frame echoes the command that led to it.
-        row.detected((braked.stamp_ns - last.stamp_ns) * 1e-9 - FRAME_S, "vehicle_status")
-        row.reaction = "the vehicle's own watchdog: full brake"
+        the_vehicle_brakes(graph, row)
         mark = graph.mark
         graph.restart("gate")
         graph.watch.first("safety_state", lambda m: m.state == NOMINAL, mark, patience_s=60.0)
@@ -73,12 +79,7 @@ def test_a_gate_that_hangs_leaves_the_braking_to_the_vehicle(graph, matrix):
     with matrix.row(GONE, "gate SIGSTOP", WATCHDOG_S) as row:
         graph.kill("gate", signal.SIGSTOP)
         try:
-            last = graph.watch.last("vehicle_control_cmd")
-            braked = graph.watch.first(
-                "vehicle_status", lambda m: m.control.brake == 1.0, 0, last.stamp_ns
-            )
-            row.detected((braked.stamp_ns - last.stamp_ns) * 1e-9 - FRAME_S, "vehicle_status")
-            row.reaction = "the vehicle's own watchdog: full brake"
+            the_vehicle_brakes(graph, row)
         finally:
             mark = graph.mark
             graph.kill("gate", signal.SIGCONT)
