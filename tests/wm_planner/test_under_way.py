@@ -59,6 +59,12 @@ def test_where_there_is_no_new_command_the_last_acts_on():
     assert under_way.then(RISING)[:2, 0].tolist() == [0.1, 0.1]
 
 
+def test_what_is_no_number_is_not_under_way():
+    under_way = UnderWay(2, H, 1.0)
+    under_way.begin(np.array([np.nan, 0.5]))
+    assert (under_way.then(RISING)[:2] == 0.0).all()
+
+
 def test_a_delay_as_long_as_the_horizon_is_refused():
     with pytest.raises(UserError, match="input_delay_s: 10 frames .* 6 imagined"):
         UnderWay(10, H, 0.5)

@@ -133,7 +133,7 @@ class PlannerConfig(BaseModel):
     input_delay_s: float = Field(
         0.0,
         ge=0,
-        description="from a command to its effect, beyond the next frame; what is under way is "
+        description="s from a command to its effect, beyond the next frame; what is under way is "
         "planned around",
     )
     cruise_mps: float = Field(8.3, gt=0)

@@ -51,9 +51,13 @@ class UnderWay:
         self._given.clear()
 
     def begin(self, acting: np.ndarray) -> None:
-        """A new frame; before the first command, what acts now (2,) is what was given."""
+        """A new frame; before the first command, what acts now (2,) is what was given.
+
+        What is not finite is none: it would live on in everything that is imagined.
+        """
+        known = np.asarray(acting, float) if np.isfinite(acting).all() else np.zeros(2)
         while len(self._given) < (self._given.maxlen or 0):
-            self._given.append(np.asarray(acting, float))
+            self._given.append(known)
 
     def then(self, actions: np.ndarray) -> np.ndarray:
         """Actions (..., H, 2) as they can come true: first what is under way, then they."""
@@ -63,8 +67,9 @@ class UnderWay:
 
     def give(self, actions: np.ndarray) -> np.ndarray:
         """The action (2,) to command now, of wanted ones (H, 2)."""
-        self._given.append(actions[self.step])
-        return actions[self.step]
+        due = actions[self.step].copy()
+        self._given.append(due)
+        return due
 
     def give_again(self) -> None:
         """There is no new command."""
