@@ -17,7 +17,8 @@ from wm_sim.simulator import Simulator
 from wm_sim.world import World
 from wm_training.commands import eval as command
 from wm_training.drivers import make_driver, simulator_camera
-from wm_training.evaluation import DriverSpec, drive_route, evaluate, share_tasks
+from wm_training.eval_processes import evaluate
+from wm_training.evaluation import DriverSpec, drive_route
 from wm_training.suites import RouteTask, scenario_task, suite_tasks
 from wm_training.summary import summarise
 
@@ -84,36 +85,6 @@ def test_every_frame_can_be_watched(simulator):
     assert scorer.outcome == "timeout", "it has judged the frame after the last command since"
 
 
-def test_processes_report_in_the_order_of_the_tasks():
-    tasks = [RouteTask("tiny", route, 0, 0, time_limit_s=1.0) for route in (2, 0)]
-    reported = []
-    drives = evaluate(tasks, EXPERT, 1, lambda *what: reported.append(what))
-    assert [drive.result.route for drive in drives] == [2, 0]
-    assert sorted(number for number, _ in reported) == [0, 1]
-    assert dict(reported)[1] == drives[1]
-
-
-def test_processes_share_a_town():
-    tasks = [RouteTask("tiny", route, 0, 0, time_limit_s=1.0) for route in range(4)]
-    numbered = list(enumerate(tasks))
-    assert [[n for n, _ in part] for part in share_tasks(numbered, 1)] == [[0, 1, 2, 3]]
-    parts = share_tasks([*numbered, (4, RouteTask("val01", 0, 0, 0))], 3)
-    assert sorted(n for part in parts for n, _ in part) == [0, 1, 2, 3, 4]
-    assert len(parts) == 3
-    assert all(len({task.town for _, task in part}) == 1 for part in parts)
-    assert len(share_tasks(numbered[:1], 8)) == 1
-    assert share_tasks([], 2) == []
-
-
-def test_two_processes_give_what_one_gives():
-    tasks = [RouteTask("tiny", 0, 4, seed, time_limit_s=5.0) for seed in (0, 1, 2)]
-    results = [
-        [drive.result for drive in evaluate(tasks, EXPERT, processes)] for processes in (1, 2)
-    ]
-    assert results[0] == results[1]
-    assert len({result.driven_m for result in results[0]}) > 1
-
-
 def test_a_scenario_is_judged(simulator):
     task = RouteTask("tiny", 1, 0, 0, world=World(scenario="pedestrian_crossing"))
     result = drive_route(simulator, make_driver("expert", None), task).result
@@ -122,11 +93,6 @@ def test_a_scenario_is_judged(simulator):
     report = summarise([result], [], 100.0, driver="expert")["summary"]
     assert report["scenarios"] == {"pedestrian_crossing": [1, 1]}
     assert report["scenario_success"] == 1.0
-
-
-def test_a_users_error_in_a_process_is_a_users_error_here():
-    with pytest.raises(UserError, match=r"routes 0\.\.23, not 99"):
-        evaluate([RouteTask("tiny", 99, 0, 0)], EXPERT, 1)
 
 
 def test_what_is_unknown_is_a_users_error(model_dir):

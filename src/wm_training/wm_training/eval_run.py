@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wm_training.evaluation import Drive, DriverSpec, evaluate
+from wm_training.eval_processes import evaluate
+from wm_training.evaluation import Drive, DriverSpec
 from wm_training.finished_routes import FinishedRoutes
 from wm_training.scoring import RouteResult
 from wm_training.suites import RouteTask
@@ -85,8 +86,9 @@ class EvalRun:
                     console.print(f"{place} {route_line(drive.result)}", markup=False)
 
                 drives = evaluate(
-                    self.tasks, self.driver, self.processes, on_route, done, self.videos
-                )
+                    self.tasks, self.driver, self.processes, on_route, done, self.videos,
+                    console.print,
+                )  # fmt: skip
         except (KeyboardInterrupt, RuntimeError):
             if keep:
                 console.print(f"what is finished is in {keep}: the same command goes on from there")

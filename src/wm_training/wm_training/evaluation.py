@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import queue
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import MappingProxyType
 
-from wm_dynamics.errors import UserError
 from wm_dynamics.threads import limit_threads
 from wm_perception.frame import Command
 from wm_perception.sight import View
@@ -134,93 +127,3 @@ def run_job(job: EvalJob, report: Callable[[tuple[int, Drive]], None]) -> None:
             drive = replace(drive, result=replace(drive.result, video=str(path)))
         report((number, drive))
     simulator.close()
-
-
-def share_tasks(
-    numbered: Sequence[tuple[int, RouteTask]], processes: int
-) -> list[tuple[tuple[int, RouteTask], ...]]:
-    """Numbered tasks, town by town; the longest lists are halved until every process has one."""
-    towns = dict.fromkeys(task.town for _, task in numbered)
-    parts = [tuple(item for item in numbered if item[1].town == town) for town in towns]
-    while len(parts) < min(processes, len(numbered)):
-        longest = max(range(len(parts)), key=lambda i: len(parts[i]))
-        part = parts.pop(longest)
-        middle = (len(part) + 1) // 2
-        parts += [part[:middle], part[middle:]]
-    return parts
-
-
-def _worker(job: EvalJob, reports: multiprocessing.Queue) -> None:
-    """Report every drive, then None; or what the user has to know."""
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # else Mesa starts a thread per core in each
-    parent = multiprocessing.parent_process()
-
-    def report(drive: tuple[int, Drive]) -> None:
-        if parent is not None and not parent.is_alive():
-            sys.exit("the command that started this evaluation was killed")
-        reports.put(drive)
-
-    try:
-        run_job(job, report)
-    except UserError as error:
-        reports.put(error)
-    else:
-        reports.put(None)
-
-
-def evaluate(
-    tasks: list[RouteTask],
-    driver: DriverSpec,
-    processes: int = 2,
-    on_route: Callable[[int, Drive], None] = lambda number, drive: None,
-    done: Mapping[int, Drive] = MappingProxyType({}),
-    videos: Path | None = None,
-) -> list[Drive]:
-    """Drive all tasks; the drives come back in the tasks' order.
-
-    A process drives in one town; towns are shared where there are more processes than towns.
-
-    Args:
-        tasks: the routes.
-        driver: who drives.
-        processes: at once.
-        on_route: called with each drive that ends, and the number of its task.
-        done: drives of tasks that need not be driven again, by number.
-        videos: folder for a video of how each failed drive ended; None for none.
-
-    Raises:
-        UserError: a model cannot be loaded, or there is no such route.
-        RuntimeError: a worker died.
-    """
-    left = [(number, task) for number, task in enumerate(tasks) if number not in done]
-    parts = share_tasks(left, processes)
-    jobs = [EvalJob(driver, part, videos) for part in parts]
-    context = multiprocessing.get_context("spawn")
-    reports: multiprocessing.Queue = context.Queue()
-    running: list[SpawnProcess] = []
-    drives = dict(done)
-    finished = 0
-    try:
-        while finished < len(parts):
-            while jobs and len(running) - finished < processes:
-                process = context.Process(target=_worker, args=(jobs.pop(0), reports), daemon=True)
-                process.start()
-                running.append(process)
-            try:
-                report: tuple[int, Drive] | UserError | None = reports.get(timeout=1.0)
-            except queue.Empty:
-                if any(p.exitcode not in (None, 0) for p in running):
-                    raise RuntimeError("an evaluation process stopped, see above") from None
-                continue
-            if isinstance(report, UserError):
-                raise report
-            if report is None:
-                finished += 1
-            else:
-                number, drive = report
-                drives[number] = drive
-                on_route(number, drive)
-    finally:
-        for process in running:
-            process.terminate()
-    return [drives[number] for number in sorted(drives)]
