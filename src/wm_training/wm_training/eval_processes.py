@@ -59,6 +59,7 @@ def evaluate(
                     report: tuple[int, Drive] | UserError = connection.recv()
                 except (EOFError, OSError):  # in the midst of a report, if it was killed then
                     process, job = running.pop(connection)
+                    connection.close()
                     process.join()
                     rest = tuple(item for item in job.tasks if item[0] not in drives)
                     if rest:
