@@ -36,6 +36,18 @@ def test_processes_share_a_town():
     assert share_tasks([], 2) == []
 
 
+def test_no_process_waits_long_for_the_last():
+    tasks = [RouteTask(town, i, 0, 0) for town in ("val01", "val02") for i in range(45)]
+    parts = share_tasks(list(enumerate(tasks)), 2)
+    assert sorted(n for part in parts for n, _ in part) == list(range(90))
+    sizes = [len(part) for part in parts]
+    assert sizes == sorted(sizes, reverse=True), "short ones last"
+    assert max(sizes) <= 12
+    assert len(share_tasks(list(enumerate(tasks)), 1)) == 2, "alone there is nobody to wait for"
+    few = [len(part) for part in share_tasks(list(enumerate(tasks[:8])), 2)]
+    assert few == [4, 4], "a process takes seconds to start"
+
+
 def test_two_processes_give_what_one_gives():
     tasks = [RouteTask("tiny", 0, 4, seed, time_limit_s=5.0) for seed in (0, 1, 2)]
     results = [
@@ -69,7 +81,7 @@ def test_what_a_killed_process_had_left_goes_on_in_another():
     assert [drive.result for drive in drives] == undisturbed
 
 
-def test_a_route_that_kills_its_process_ends_the_evaluation():
+def test_a_route_that_kills_two_processes_ends_the_evaluation():
     ended = threading.Event()
 
     def kill_each():

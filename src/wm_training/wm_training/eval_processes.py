@@ -16,6 +16,9 @@ from wm_dynamics.errors import UserError
 from wm_training.evaluation import Drive, DriverSpec, EvalJob, run_job
 from wm_training.suites import RouteTask
 
+LEAST_ROUTES = 4  # a process is seconds old before it drives; a route takes ten and more
+PARTS_PER_PROCESS = 4
+
 
 def evaluate(
     tasks: list[RouteTask],
@@ -28,8 +31,8 @@ def evaluate(
 ) -> list[Drive]:
     """Drive all routes; one result per task, in their order.
 
-    A process drives in one town; towns are shared where there are more processes than towns. What a
-    process that was killed has not finished goes on in another, if it had finished anything.
+    A process drives some routes of one town, then the next takes others: see :func:`share_tasks`.
+    What one that was killed has not finished goes on in another, but for a route that kills two.
 
     Args:
         tasks: the routes.
@@ -42,12 +45,13 @@ def evaluate(
 
     Raises:
         UserError: a model cannot be loaded, or there is no such route.
-        RuntimeError: a process failed, or was killed before it finished a route.
+        RuntimeError: a process failed, or a route killed two.
     """
     left = [(number, task) for number, task in enumerate(tasks) if number not in done]
     jobs = [EvalJob(driver, part, videos) for part in share_tasks(left, processes)]
     running: dict[Connection, tuple[SpawnProcess, EvalJob]] = {}
     drives = dict(done)
+    lost_at: set[int] = set()  # tasks in which a process was killed
     try:
         while jobs or running:
             while jobs and len(running) < processes:
@@ -63,7 +67,9 @@ def evaluate(
                     process.join()
                     rest = tuple(item for item in job.tasks if item[0] not in drives)
                     if rest:
-                        _check_loss(process, len(rest) < len(job.tasks), rest[0][1])
+                        number, task = rest[0]
+                        _check_loss(process, number in lost_at, task)
+                        lost_at.add(number)
                         on_loss(f"{_end_of(process)}; its {len(rest)} routes go on in another")
                         jobs.insert(0, replace(job, tasks=rest))
                     continue
@@ -81,15 +87,22 @@ def evaluate(
 def share_tasks(
     numbered: Sequence[tuple[int, RouteTask]], processes: int
 ) -> list[tuple[tuple[int, RouteTask], ...]]:
-    """Numbered tasks, town by town; the longest lists are halved until every process has one."""
+    """Numbered tasks in parts of one town each, the longest first.
+
+    Towns take unequally long, and the last process to end decides: so there are more parts than
+    processes, of :data:`LEAST_ROUTES` or more where that leaves none without work.
+    """
     towns = dict.fromkeys(task.town for _, task in numbered)
     parts = [tuple(item for item in numbered if item[1].town == town) for town in towns]
-    while len(parts) < min(processes, len(numbered)):
+    most = max(LEAST_ROUTES, len(numbered) // (PARTS_PER_PROCESS * processes))
+    while processes > 1 and parts:
         longest = max(range(len(parts)), key=lambda i: len(parts[i]))
-        part = parts.pop(longest)
+        part = parts[longest]
+        if len(part) == 1 or (len(part) <= most and len(parts) >= processes):
+            break
         middle = (len(part) + 1) // 2
-        parts += [part[:middle], part[middle:]]
-    return parts
+        parts[longest : longest + 1] = part[:middle], part[middle:]
+    return sorted(parts, key=len, reverse=True)
 
 
 def _start(job: EvalJob) -> tuple[Connection, tuple[SpawnProcess, EvalJob]]:
@@ -118,10 +131,10 @@ def _worker(job: EvalJob, reports: Connection) -> None:
         reports.send(error)
 
 
-def _check_loss(process: SpawnProcess, useful: bool, task: RouteTask) -> None:
-    """Refuse to go on after a failure of our own, and where a route may kill every process."""
+def _check_loss(process: SpawnProcess, again: bool, task: RouteTask) -> None:
+    """Refuse to go on after a failure of our own, and where a route kills every process."""
     killed = process.exitcode is not None and process.exitcode < 0
-    if not (killed and useful):
+    if again or not killed:
         raise RuntimeError(
             f"{_end_of(process)} in {task.town}, route {task.route}, seed {task.seed}; what it "
             "said is above"
