@@ -89,14 +89,16 @@ def test_a_route_that_kills_two_processes_ends_the_evaluation():
             for child in multiprocessing.active_children():
                 child.kill()
 
+    told = []
     killer = threading.Thread(target=kill_each)
     killer.start()
     try:
         with pytest.raises(RuntimeError, match="killed by signal 9 in tiny, route 3, seed 7"):
-            evaluate([RouteTask("tiny", 3, 0, 7)], EXPERT, 1)
+            evaluate([RouteTask("tiny", 3, 0, 7)], EXPERT, 1, on_loss=told.append)
     finally:
         ended.set()
         killer.join()
+    assert len(told) == 1, "a second process tries the route once"
 
 
 def test_an_error_of_our_own_is_not_tried_again(capfd):
